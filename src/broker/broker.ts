@@ -1,0 +1,141 @@
+import type { Selection } from "../core/channel.ts";
+import type { Draft, Message } from "../core/message.ts";
+import type { Position } from "../core/position.ts";
+
+export type AppId = string;
+
+/** What a broker tells the node that it serves. */
+export interface Listener {
+  /**
+   * Messages in the app's order. Of a followed selection: every message after the position that `follow` gave, each
+   * once. Messages that nobody followed may come as well.
+   */
+  deliver(app: AppId, messages: readonly Message[]): void;
+  /** In band: everything of the followed selections up to here has been delivered. */
+  mark(app: AppId, at: Position): void;
+  /** What was followed is not followed any more, and what was read may be void: read and follow again. */
+  broken(app: AppId): void;
+}
+
+/** Why a replay cannot be complete. */
+export type GapReason =
+  /** Messages of the selection after the position were dropped by retention. */
+  | "trimmed"
+  /** Idle channels were forgotten since; whether the selection lost a message cannot be proven. */
+  | "unproven"
+  /** The position is of another epoch: the store was lost, or came back older. */
+  | "epoch"
+  /** The position was never given out: it lies in the future, or is not one of ours. */
+  | "unknown_position";
+
+export interface Gap {
+  readonly reason: GapReason;
+  /** The oldest message of the selection that is kept, and the head; null when nothing is kept. */
+  readonly oldest: Position | null;
+  readonly newest: Position;
+}
+
+/** One atomic look at the store. */
+export interface Page {
+  readonly messages: readonly Message[];
+  /** Where the look starts: what is told is complete from here. Differs from the position asked for only with a gap. */
+  readonly from: Position;
+  /** Complete up to here: the last message when the limit cut the page, else the head. */
+  readonly through: Position;
+  readonly gap: Gap | null;
+}
+
+/** Where a first connect begins. Both give at most the `count` newest messages of the selection. */
+export type Start =
+  | { readonly kind: "last"; readonly count: number }
+  /** Messages whose time is `sinceMs` (milliseconds since 1970) or later; 0 is the earliest kept. */
+  | { readonly kind: "since"; readonly sinceMs: number; readonly count: number };
+
+/** Makes a publish happen once. */
+export interface Once {
+  readonly key: string;
+  /** Kept with the receipt, so that a repeated request gives the first answer. */
+  readonly subscribers: readonly number[];
+}
+
+export interface Receipt {
+  readonly epoch: string;
+  /** The position of the first draft; the others follow it without a hole. */
+  readonly seq: number;
+  /** Null for a publish that was stored now; the `subscribers` of the first request when the key was known. */
+  readonly repeated: readonly number[] | null;
+}
+
+export interface ChannelSummary {
+  readonly channel: string;
+  /** The oldest and newest message that is kept; null when none is. */
+  readonly oldest: Position | null;
+  readonly newest: Position | null;
+}
+
+/** What is kept of one app's messages. Every limit: 0 means none. */
+export interface Retention {
+  /** Per channel. */
+  readonly count: number;
+  readonly ageMs: number;
+  readonly bytes: number;
+  /** Over all channels of the app. */
+  readonly appBytes: number;
+  readonly channels: number;
+}
+
+/**
+ * Stores and carries messages. Storing, numbering and announcing are one step.
+ *
+ * A position (epoch, seq) that was given out names one message for ever: an epoch is never used for two histories.
+ * Within an epoch `seq` has no holes. No position that a listener presents changes any state.
+ */
+export interface Broker {
+  /** Resolves once the store can be used. Called once, before anything else. */
+  start(listener: Listener): Promise<void>;
+
+  /**
+   * Keeps all of the drafts or none, with consecutive positions. Resolves once they are kept, in the sense of the
+   * driver's durability, and after that delivers them. The same key again resolves with the first receipt and keeps
+   * nothing; of two in flight the second waits for the first.
+   *
+   * Rejects with ApiError `idempotency_conflict` (same key, other drafts; alone, never those stored beside it) or
+   * `unavailable` (nothing was kept; a key is not remembered). An empty list of drafts must not be given.
+   */
+  publish(app: AppId, drafts: readonly Draft[], once?: Once): Promise<Receipt>;
+
+  /**
+   * Messages of the selection after a position, oldest first, at most `limit` and about 1 MiB of data, but always at
+   * least one where there is one.
+   */
+  read(app: AppId, selection: Selection, after: Position, limit: number): Promise<Page>;
+
+  /** The position from which a read gives what a first connect asks for. */
+  seek(app: AppId, selection: Selection, start: Start): Promise<Position>;
+
+  /** From the position that it resolves with, every later message of the selection is delivered. Counted: as many
+   *  `unfollow` as `follow`. Waits through an outage. */
+  follow(app: AppId, selection: Selection): Promise<Position>;
+  unfollow(app: AppId, selection: Selection): Promise<void>;
+
+  /** Null for a channel that holds no history. */
+  channel(app: AppId, name: string): Promise<ChannelSummary | null>;
+  /** Channels that hold history, whose name starts with `prefix` and sorts after `after`, in name order (code units). */
+  channels(app: AppId, prefix: string, after: string, limit: number): Promise<ChannelSummary[]>;
+
+  /** One bounded step of retention work for all apps, off the publish path; the owner calls it about once a second.
+   *  Resolves true when there is more to do at once. */
+  trim(): Promise<boolean>;
+
+  /** Rejects when the store cannot take a publish now. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface BrokerOptions {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly retention: (app: AppId) => Retention;
+  readonly idempotencyTtlMs: number;
+  readonly log: (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
+}
