@@ -1,0 +1,142 @@
+import type { Message } from "./message.ts";
+import { formatPosition, type Position } from "./position.ts";
+
+/**
+ * A message's bytes on a stream (WHATWG HTML, 9.2.6 "Interpreting an event stream"), and those of what a stream says
+ * beside messages.
+ *
+ * Lines end with LF. The reader takes CRLF, CR and LF for line ends, so data is split on all three, one `data:` line
+ * each, and arrives joined with LF. One space follows the colon, because the reader drops one.
+ */
+
+/** How messages look on a stream: under their own event name, or all alike as a JSON envelope with the channel. */
+export type Format = "plain" | "envelope";
+
+/** The closed set of reasons for which a stream ends; the same words in the stream, the log and the metrics. */
+export type CloseReason =
+  "client" | "slow" | "expired" | "revoked" | "drain" | "max_age" | "limit" | "unavailable" | "error";
+
+const encoder = new TextEncoder();
+const LINE_END = /\r\n|\r|\n/;
+const HAS_LINE_END = /[\r\n]/;
+
+function dataLines(text: string): string {
+  if (!HAS_LINE_END.test(text)) return `data: ${text}\n`;
+  return text
+    .split(LINE_END)
+    .map((line) => `data: ${line}\n`)
+    .join("");
+}
+
+/** A message as one JSON object; `data` is the value that was published. Used by envelopes and by history. */
+export function envelope(message: Message): string {
+  const data = message.json ? message.data : JSON.stringify(message.data);
+  const event = JSON.stringify(message.event ?? "message");
+  const channel = JSON.stringify(message.channel);
+  const time = new Date(message.time).toISOString();
+  return `{"channel":${channel},"event":${event},"data":${data},"id":"${formatPosition(message)}","time":"${time}"}`;
+}
+
+function encodeMessage(message: Message, format: Format): Uint8Array {
+  const id = `id: ${message.epoch}-${message.seq}\n`;
+  if (format === "envelope") return encoder.encode(`${id}${dataLines(envelope(message))}\n`);
+  const event = message.event === null ? "" : `event: ${message.event}\n`;
+  return encoder.encode(`${id}${event}${dataLines(message.data)}\n`);
+}
+
+/** A message and its frames: each format is encoded at first need, once, and shared by every subscriber of the node. */
+export class Frames {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly #message: Message;
+  #plain: Uint8Array | null = null;
+  #envelope: Uint8Array | null = null;
+
+  constructor(message: Message) {
+    this.epoch = message.epoch;
+    this.seq = message.seq;
+    this.#message = message;
+  }
+
+  in(format: Format): Uint8Array {
+    if (format === "plain") return (this.#plain ??= encodeMessage(this.#message, "plain"));
+    return (this.#envelope ??= encodeMessage(this.#message, "envelope"));
+  }
+}
+
+/** The frames one after another in one buffer; a single frame is given as it is, without a copy. */
+export function join(frames: readonly Frames[], format: Format): Uint8Array {
+  if (frames.length === 1) return frames[0]!.in(format);
+  let length = 0;
+  for (const frame of frames) length += frame.in(format).length;
+  const buffer = new Uint8Array(length);
+  let offset = 0;
+  for (const frame of frames) {
+    const bytes = frame.in(format);
+    buffer.set(bytes, offset);
+    offset += bytes.length;
+  }
+  return buffer;
+}
+
+function control(event: string, id: Position | null, data: object): Uint8Array {
+  const idLine = id === null ? "" : `id: ${formatPosition(id)}\n`;
+  return encoder.encode(`${idLine}event: socket:${event}\ndata: ${JSON.stringify(data)}\n\n`);
+}
+
+/** The reconnection time in milliseconds (9.2.6, field `retry`). Dispatches nothing. */
+export function retryFrame(retryMs: number): Uint8Array {
+  return encoder.encode(`retry: ${Math.round(retryMs)}\n\n`);
+}
+
+export interface Opening {
+  readonly stream: string;
+  readonly app: string;
+  readonly channels: readonly string[];
+  /** Whether a position that was asked for could be continued without a gap; null when none was asked for. */
+  readonly recovered: boolean | null;
+  readonly heartbeat_ms: number;
+  /** RFC 3339; null for a grant that does not expire. */
+  readonly expires_at: string | null;
+}
+
+/** `id` is the position from which the stream is complete; null when a gap follows, which carries it instead. */
+export function openFrame(id: Position | null, opening: Opening): Uint8Array {
+  return control("open", id, opening);
+}
+
+export interface ToldGap {
+  /** The position that was asked for, as it was given. */
+  readonly asked: string;
+  readonly oldest: Position | null;
+  readonly newest: Position;
+  readonly reason: string;
+}
+
+/** `id` is the position from which the stream goes on. */
+export function gapFrame(id: Position, gap: ToldGap): Uint8Array {
+  return control("gap", id, {
+    reason: gap.reason,
+    asked: gap.asked,
+    oldest: gap.oldest === null ? null : formatPosition(gap.oldest),
+    newest: formatPosition(gap.newest),
+  });
+}
+
+/** Told once, when the stream is level with what is published: how many messages were replayed until then. */
+export function liveFrame(replayed: number): Uint8Array {
+  return control("live", null, { replayed });
+}
+
+/** `reconnect`: whether the same address will be taken again. */
+export function closeFrame(reason: CloseReason, reconnect: boolean): Uint8Array {
+  return control("close", null, { reason, reconnect });
+}
+
+/** A block without data dispatches nothing but moves the reader's last event id (9.2.6, "dispatch the event", step 2). */
+export function positionFrame(id: Position): Uint8Array {
+  return encoder.encode(`id: ${formatPosition(id)}\n\n`);
+}
+
+/** A bare comment: keeps proxies awake and says nothing. */
+export const COMMENT_FRAME = encoder.encode(":\n\n");

@@ -1,0 +1,235 @@
+import type { AppId, Page } from "../broker/broker.ts";
+import type { Selection } from "../core/channel.ts";
+import { type Format, Frames, join } from "../core/frame.ts";
+import type { Position } from "../core/position.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+/** What a feed keeps of what it has sent: enough for a listener that was away for a moment. */
+const LOG_MESSAGES = 128;
+const LOG_BYTES = 64 * 1024;
+/** The most that one flush, or one step of a catch-up, takes at a time. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** What all feeds of a node keep together; when it is full, each keeps only what is still to be sent. */
+export class LogBudget {
+  readonly limitBytes: number;
+  usedBytes = 0;
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+}
+
+/** A page of history with its frames, shared by all subscribers that wait at the same position. */
+export class FramedPage {
+  readonly from: Position;
+  readonly through: Position;
+  readonly gap: Page["gap"];
+  readonly count: number;
+  readonly #frames: readonly Frames[];
+  readonly #format: Format;
+  #bytes: Uint8Array | null = null;
+
+  constructor(page: Page, format: Format) {
+    this.from = page.from;
+    this.through = page.through;
+    this.gap = page.gap;
+    this.count = page.messages.length;
+    this.#frames = page.messages.map((message) => new Frames(message));
+    this.#format = format;
+  }
+
+  get bytes(): Uint8Array {
+    return (this.#bytes ??= join(this.#frames, this.#format));
+  }
+}
+
+interface Batch {
+  readonly frames: readonly Frames[];
+  readonly bytes: Uint8Array;
+  readonly first: number;
+  readonly last: number;
+  /** Goes on over the slices. A Set's iterator stands deletions and additions: who joins late is behind, and passed. */
+  readonly rest: Iterator<Subscriber>;
+}
+
+/**
+ * One selection in one format, with all its subscribers on this node: they share its frames and its buffers.
+ *
+ * `log` holds every message of the selection after `floor`, in order; the first `sent` of them have been flushed.
+ * While `floor` is null the broker does not follow the selection yet (or not any more), and nobody is live.
+ */
+export class Feed {
+  readonly app: AppId;
+  readonly selection: Selection;
+  readonly format: Format;
+  readonly subscribers = new Set<Subscriber>();
+  /** Reads under way, by position: who stands at the same place shares one. */
+  readonly reads = new Map<string, Promise<FramedPage>>();
+  floor: Position | null = null;
+  /** The feed is complete up to here, in the epoch of `floor`. */
+  through = 0;
+  /** Counts the breaks: what was begun under an older number is void. */
+  generation = 0;
+  /** Waits for its turn to flush. */
+  queued = false;
+  readonly #budget: LogBudget;
+  #log: Frames[] = [];
+  #logBytes = 0;
+  #sent = 0;
+  #batch: Batch | null = null;
+
+  constructor(app: AppId, selection: Selection, format: Format, budget: LogBudget) {
+    this.app = app;
+    this.selection = selection;
+    this.format = format;
+    this.#budget = budget;
+  }
+
+  /** From `at` on everything is delivered. What came before the answer is in the log already. */
+  ready(at: Position, marked: number): void {
+    this.#keep(this.#log.filter((frames) => frames.epoch === at.epoch && frames.seq > at.seq));
+    this.#sent = this.#log.length; // nobody is live: catch-up gives the log to each
+    this.floor = at;
+    this.through = Math.max(at.seq, marked, this.#log.at(-1)?.seq ?? 0);
+  }
+
+  broken(): void {
+    this.generation += 1;
+    this.floor = null;
+    this.#batch = null;
+    this.#sent = 0;
+    this.#keep([]);
+    this.reads.clear();
+    for (const subscriber of this.subscribers) {
+      subscriber.live = false;
+      subscriber.page = null;
+    }
+  }
+
+  /** False when the message is known already. */
+  append(frames: Frames): boolean {
+    if (this.floor === null) {
+      const last = this.#log.at(-1); // a selection that matches twice delivers twice
+      if (last !== undefined && last.epoch === frames.epoch && last.seq >= frames.seq) return false;
+    } else if (frames.epoch !== this.floor.epoch || frames.seq <= this.through) return false;
+    else this.through = frames.seq;
+    this.#log.push(frames);
+    this.#count(frames.in(this.format).length);
+    if (this.#log.length >= 2 * LOG_MESSAGES || this.#logBytes > LOG_BYTES || this.#overBudget) this.#trim();
+    return this.floor !== null;
+  }
+
+  /** What of the log comes after a position of this epoch: at most a chunk, oldest first. */
+  after(seq: number): readonly Frames[] {
+    let low = 0;
+    let high = this.#log.length;
+    if (high === 0 || this.#log[high - 1]!.seq <= seq) return [];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#log[middle]!.seq <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return this.#chunk(low);
+  }
+
+  /** Whether the log reaches back to a position, so that the broker need not be asked. */
+  reaches(position: Position): boolean {
+    return this.floor !== null && this.floor.epoch === position.epoch && position.seq >= this.floor.seq;
+  }
+
+  hasAfter(seq: number): boolean {
+    const last = this.#log.at(-1);
+    return last !== undefined && last.seq > seq;
+  }
+
+  /** Something waits to be flushed. */
+  get pending(): boolean {
+    return this.#batch !== null || (this.floor !== null && this.#sent < this.#log.length);
+  }
+
+  /**
+   * Sends what is pending to the next subscribers, at most `limit` of them, and answers how many it looked at. A batch
+   * that is not through goes on with the next call; what is published meanwhile goes into the next batch.
+   */
+  flush(limit: number, send: (subscriber: Subscriber, bytes: Uint8Array) => void): number {
+    const batch = (this.#batch ??= this.#cut());
+    if (batch === null) return 0;
+    for (let looked = 0; looked < limit; looked++) {
+      const next = batch.rest.next();
+      if (next.done === true) {
+        this.#batch = null;
+        return looked;
+      }
+      const subscriber = next.value;
+      if (!subscriber.live || subscriber.seq >= batch.last) continue;
+      // A subscriber can be ahead of its feed: what it read from the store may not have been announced yet.
+      const ahead = subscriber.seq >= batch.first;
+      const frames = ahead ? batch.frames.filter(({ seq }) => seq > subscriber.seq) : batch.frames;
+      subscriber.seq = batch.last;
+      send(subscriber, ahead ? join(frames, this.format) : batch.bytes);
+    }
+    return limit;
+  }
+
+  /** Gives back what it keeps; it is used no more. */
+  close(): void {
+    this.generation += 1;
+    this.#keep([]);
+  }
+
+  #cut(): Batch | null {
+    if (this.floor === null || this.#sent === this.#log.length) return null;
+    const frames = this.#chunk(this.#sent);
+    this.#sent += frames.length;
+    return {
+      frames,
+      bytes: join(frames, this.format),
+      first: frames[0]!.seq,
+      last: frames.at(-1)!.seq,
+      rest: this.subscribers.values(),
+    };
+  }
+
+  #chunk(start: number): readonly Frames[] {
+    let end = start;
+    let bytes = 0;
+    while (end < this.#log.length) {
+      bytes += this.#log[end]!.in(this.format).length;
+      if (bytes > CHUNK_BYTES && end > start) break;
+      end += 1;
+    }
+    return this.#log.slice(start, end);
+  }
+
+  get #overBudget(): boolean {
+    return this.#budget.usedBytes > this.#budget.limitBytes;
+  }
+
+  /** Drops the oldest of what was sent; nothing that is still to be flushed. */
+  #trim(): void {
+    if (this.floor === null) return;
+    const keepMessages = this.#overBudget ? 0 : LOG_MESSAGES;
+    const keepBytes = this.#overBudget ? 0 : LOG_BYTES / 2;
+    let drop = 0;
+    let bytes = this.#logBytes;
+    while (drop < this.#sent && (this.#log.length - drop > keepMessages || bytes > keepBytes)) {
+      bytes -= this.#log[drop]!.in(this.format).length;
+      drop += 1;
+    }
+    if (drop === 0) return;
+    this.floor = { epoch: this.floor.epoch, seq: this.#log[drop - 1]!.seq };
+    this.#log.splice(0, drop);
+    this.#sent -= drop;
+    this.#count(bytes - this.#logBytes);
+  }
+
+  #keep(log: Frames[]): void {
+    this.#log = log;
+    this.#count(log.reduce((bytes, frames) => bytes + frames.in(this.format).length, -this.#logBytes));
+  }
+
+  #count(bytes: number): void {
+    this.#logBytes += bytes;
+    this.#budget.usedBytes += bytes;
+  }
+}

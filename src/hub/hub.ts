@@ -1,0 +1,443 @@
+import type { AppId, Broker, Listener } from "../broker/broker.ts";
+import type { Selection } from "../core/channel.ts";
+import {
+  closeFrame,
+  COMMENT_FRAME,
+  type CloseReason,
+  type Format,
+  Frames,
+  gapFrame,
+  liveFrame,
+  join,
+  openFrame,
+  positionFrame,
+} from "../core/frame.ts";
+import type { Message } from "../core/message.ts";
+import { formatPosition, type Position } from "../core/position.ts";
+import { Feed, FramedPage, LogBudget } from "./feed.ts";
+import { Schedule } from "./schedule.ts";
+import { type Sink, type StreamOptions, Subscriber } from "./subscriber.ts";
+import { Subscribers } from "./subscribers.ts";
+import { Queue } from "./queue.ts";
+
+/** How many writes an app has before the next app's turn, about 0.4 ms of work. */
+const SLICE_WRITES = 64;
+/** How long the loop is held before others are let in: requests of publishers, sockets that drained. */
+const TURN_MS = 2;
+/** Messages of one read from the store. */
+const PAGE_MESSAGES = 256;
+/** How long to wait after a read that failed. */
+const READ_AGAIN_MS = 1000;
+/** Streams looked at in one tick. */
+const TICK_STREAMS = 1000;
+/** What all feeds keep in memory together. */
+const LOG_BUDGET_BYTES = 64 * 1024 * 1024;
+
+export interface HubOptions {
+  readonly broker: Pick<Broker, "read" | "follow" | "unfollow">;
+  /** Runs a function in a later turn of the event loop; `setImmediate`, but for tests. */
+  readonly schedule: (run: () => void) => void;
+  /** A clock in milliseconds that never goes back. */
+  readonly elapsed: () => number;
+  /** A number from 0 to below 1. */
+  readonly random: () => number;
+  /** 0: no heartbeats. */
+  readonly heartbeatMs: number;
+  /** How long a full socket may stay full; 0: for ever. */
+  readonly stallMs: number;
+  /** Told what was unexpected. */
+  readonly report: (error: unknown) => void;
+}
+
+/** What the hub knows of one app. */
+class App {
+  readonly id: AppId;
+  readonly subscribers = new Subscribers();
+  readonly feeds = new Map<string, Feed>();
+  /** Feeds to flush and subscribers to catch up, each once. */
+  readonly work = new Queue<Feed | Subscriber>();
+  /** Everything of what is followed was delivered up to here. */
+  mark: Position | null = null;
+  streams = 0;
+  busy = false;
+
+  constructor(id: AppId) {
+    this.id = id;
+  }
+}
+
+/**
+ * Fan-out on one node: carries what the broker delivers to the streams that listen.
+ *
+ * One rule decides every question of ids: an id is written only when everything of this stream up to it was written
+ * before it, or is told by the gap that carries it. `docs/architecture.md` has the algorithm with its reasons.
+ */
+export class Hub implements Listener {
+  readonly #options: HubOptions;
+  readonly #apps = new Map<AppId, App>();
+  readonly #schedule = new Schedule();
+  readonly #budget = new LogBudget(LOG_BUDGET_BYTES);
+  /** Apps with work, in the order of their turns. */
+  readonly #busy = new Queue<App>();
+  #scheduled = false;
+  #streams = 0;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  /** Open streams: of one app, or of all. */
+  streams(app?: AppId): number {
+    return app === undefined ? this.#streams : (this.#apps.get(app)?.streams ?? 0);
+  }
+
+  /** How many streams a message on the channel would reach. */
+  count(appId: AppId, channel: string): number {
+    const feeds = this.#apps.get(appId)?.subscribers.of(channel);
+    if (feeds === undefined || feeds.length === 0) return 0;
+    if (feeds.length === 1) return feeds[0]!.subscribers.size;
+    let count = 0;
+    for (const feed of new Set(feeds)) count += feed.subscribers.size;
+    return count;
+  }
+
+  /** Channels that streams name exactly. */
+  channels(appId: AppId): Iterable<string> {
+    return this.#apps.get(appId)?.subscribers.channels() ?? [];
+  }
+
+  /** Adds a stream; it catches up in the next turn. */
+  join(appId: AppId, selection: Selection, format: Format, sink: Sink, options: StreamOptions): Subscriber {
+    const app = this.#app(appId);
+    const key = `${format} ${selection.key}`;
+    let feed = app.feeds.get(key);
+    if (feed === undefined) {
+      feed = new Feed(appId, selection, format, this.#budget);
+      app.feeds.set(key, feed);
+      app.subscribers.add(feed); // before it is followed: what comes meanwhile is not missed
+      this.#follow(app, feed);
+    }
+    const subscriber = new Subscriber(feed, sink, options);
+    feed.subscribers.add(subscriber);
+    app.streams += 1;
+    this.#streams += 1;
+    const { heartbeatMs, elapsed, random } = this.#options;
+    subscriber.nextBeatMs = heartbeatMs === 0 ? Infinity : elapsed() + heartbeatMs * random();
+    this.#setDue(subscriber);
+    this.#enqueue(app, subscriber);
+    return subscriber;
+  }
+
+  /** The sink takes bytes again. */
+  drained(subscriber: Subscriber): void {
+    if (subscriber.closed || !subscriber.full) return;
+    subscriber.full = false;
+    this.#setDue(subscriber);
+    this.#enqueue(this.#app(subscriber.feed.app), subscriber);
+  }
+
+  /** The listener has gone. */
+  leave(subscriber: Subscriber): void {
+    this.#remove(subscriber, "client");
+  }
+
+  /** Ends a stream: it is told why where it can still be written, and reset where it cannot. */
+  close(subscriber: Subscriber, reason: CloseReason, reconnect: boolean): void {
+    if (subscriber.closed) return;
+    this.#remove(subscriber, reason);
+    if (subscriber.full) return subscriber.sink.abort();
+    subscriber.sink.write(closeFrame(reason, reconnect));
+    subscriber.sink.end();
+  }
+
+  closeAll(reason: CloseReason, reconnect: boolean): void {
+    for (const app of this.#apps.values()) {
+      for (const feed of app.feeds.values()) {
+        for (const subscriber of feed.subscribers) this.close(subscriber, reason, reconnect);
+      }
+    }
+  }
+
+  // What the broker tells.
+
+  deliver(appId: AppId, messages: readonly Message[]): void {
+    const app = this.#apps.get(appId);
+    if (app === undefined) return;
+    for (const message of messages) {
+      const feeds = app.subscribers.of(message.channel);
+      if (feeds.length === 0) continue;
+      const frames = new Frames(message);
+      for (const feed of feeds) if (feed.append(frames)) this.#enqueue(app, feed);
+    }
+  }
+
+  mark(appId: AppId, at: Position): void {
+    const app = this.#apps.get(appId);
+    if (app !== undefined) app.mark = at;
+  }
+
+  broken(appId: AppId): void {
+    const app = this.#apps.get(appId);
+    if (app === undefined) return;
+    app.mark = null;
+    for (const feed of app.feeds.values()) {
+      feed.broken();
+      this.#follow(app, feed);
+    }
+  }
+
+  /** Heartbeats, ends and stalls: to be called about ten times a second. */
+  tick(): void {
+    const now = this.#options.elapsed();
+    for (const subscriber of this.#schedule.take(now, TICK_STREAMS)) this.#visit(subscriber, now);
+  }
+
+  #app(id: AppId): App {
+    let app = this.#apps.get(id);
+    if (app === undefined) this.#apps.set(id, (app = new App(id)));
+    return app;
+  }
+
+  #follow(app: App, feed: Feed): void {
+    const { generation } = feed;
+    this.#options.broker.follow(app.id, feed.selection).then(
+      (at) => {
+        if (feed.generation !== generation) return;
+        feed.ready(at, app.mark?.epoch === at.epoch ? app.mark.seq : 0);
+        for (const subscriber of feed.subscribers) this.#enqueue(app, subscriber);
+      },
+      (error: unknown) => this.#options.report(error),
+    );
+  }
+
+  /** Up to where nothing of the feed's selection is missing, in the epoch of its floor. */
+  #through(feed: Feed): number {
+    const mark = this.#apps.get(feed.app)?.mark;
+    return mark != null && mark.epoch === feed.floor?.epoch ? Math.max(feed.through, mark.seq) : feed.through;
+  }
+
+  // Turns: every app with work has a slice in its turn, so that a small app does not wait for a large one.
+
+  #enqueue(app: App, item: Feed | Subscriber): void {
+    if (item.queued) return;
+    item.queued = true;
+    app.work.push(item);
+    if (!app.busy) {
+      app.busy = true;
+      this.#busy.push(app);
+    }
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#options.schedule(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    const until = this.#options.elapsed() + TURN_MS;
+    for (let app = this.#busy.shift(); app !== undefined; app = this.#busy.shift()) {
+      this.#slice(app);
+      if (app.work.size > 0) this.#busy.push(app);
+      else app.busy = false;
+      if (this.#options.elapsed() >= until) break;
+    }
+    if (this.#busy.size > 0) this.#wake();
+  }
+
+  #slice(app: App): void {
+    let left = SLICE_WRITES;
+    while (left > 0) {
+      const item = app.work.shift();
+      if (item === undefined) return;
+      item.queued = false;
+      left -= 1;
+      if (item instanceof Subscriber) this.#catchUp(app, item);
+      else {
+        left -= item.flush(left, this.#send);
+        if (item.pending) this.#enqueue(app, item);
+      }
+    }
+  }
+
+  readonly #send = (subscriber: Subscriber, bytes: Uint8Array): void => {
+    if (subscriber.sink.write(bytes)) return;
+    subscriber.full = true;
+    subscriber.live = false;
+    subscriber.fullSinceMs = this.#options.elapsed();
+    this.#setDue(subscriber);
+  };
+
+  // Catching up: the one mechanism for first replay, for a sink that drained and for the repair after an outage.
+
+  #catchUp(app: App, subscriber: Subscriber): void {
+    const { feed } = subscriber;
+    if (subscriber.closed || subscriber.full || subscriber.live || subscriber.reading || feed.floor === null) return;
+    const parts: Uint8Array[] = [];
+    if (!subscriber.opened && subscriber.options.beginning.kind === "now") {
+      subscriber.epoch = feed.floor.epoch;
+      subscriber.seq = this.#through(feed);
+      parts.push(this.#open(subscriber, subscriber.position, null));
+    }
+    if (subscriber.page !== null) {
+      this.#takePage(subscriber, subscriber.page, parts);
+    } else if (this.#inLog(subscriber)) {
+      if (!subscriber.opened) {
+        const recovered = subscriber.options.beginning.kind === "resume" ? true : null;
+        parts.push(this.#open(subscriber, subscriber.position, recovered));
+      }
+      const frames = feed.after(subscriber.seq);
+      if (frames.length > 0) {
+        parts.push(join(frames, feed.format));
+        subscriber.seq = frames.at(-1)!.seq;
+        subscriber.replayed += subscriber.told ? 0 : frames.length;
+      }
+      if (!feed.hasAfter(subscriber.seq)) {
+        subscriber.live = true;
+        if (!subscriber.told) parts.push(liveFrame(subscriber.replayed));
+        subscriber.told = true;
+      }
+    } else {
+      this.#read(app, subscriber);
+    }
+    if (parts.length > 0) this.#send(subscriber, concat(parts));
+    if (!subscriber.live && !subscriber.reading) this.#enqueue(app, subscriber);
+  }
+
+  /** Whether what the subscriber needs next is in memory. */
+  #inLog(subscriber: Subscriber): boolean {
+    const { feed } = subscriber;
+    if (!feed.reaches(subscriber.position)) return false;
+    // A position that only the listener vouches for is believed up to what this node knows of.
+    return subscriber.opened || subscriber.seq <= this.#through(feed);
+  }
+
+  #read(app: App, subscriber: Subscriber): void {
+    const { feed } = subscriber;
+    const { generation } = feed;
+    subscriber.reading = true;
+    this.#page(feed, subscriber.position).then(
+      (page) => {
+        subscriber.reading = false;
+        if (feed.generation === generation) subscriber.page = page; // else a break came: read again
+        this.#enqueue(app, subscriber);
+      },
+      () => {
+        subscriber.reading = false;
+        if (!subscriber.closed) this.#schedule.set(subscriber, this.#options.elapsed() + READ_AGAIN_MS);
+      },
+    );
+  }
+
+  #page(feed: Feed, after: Position): Promise<FramedPage> {
+    const key = formatPosition(after);
+    let page = feed.reads.get(key);
+    if (page === undefined) {
+      page = this.#options.broker
+        .read(feed.app, feed.selection, after, PAGE_MESSAGES)
+        .then((read) => new FramedPage(read, feed.format))
+        .catch((error: unknown) => {
+          this.#options.report(error); // once, however many wait for it
+          throw error;
+        })
+        .finally(() => {
+          if (feed.reads.get(key) === page) feed.reads.delete(key);
+        });
+      feed.reads.set(key, page);
+    }
+    return page;
+  }
+
+  #takePage(subscriber: Subscriber, page: FramedPage, parts: Uint8Array[]): void {
+    const { beginning } = subscriber.options;
+    subscriber.page = null;
+    // A first connect asked for what is kept, whatever that is: it has missed nothing.
+    const gap = !subscriber.opened && beginning.kind === "first" ? null : page.gap;
+    const asked =
+      subscriber.opened || beginning.kind !== "resume" ? formatPosition(subscriber.position) : beginning.asked;
+    if (!subscriber.opened) {
+      const recovered = beginning.kind === "resume" ? gap === null : null;
+      parts.push(this.#open(subscriber, gap === null ? page.from : null, recovered));
+    }
+    if (gap !== null) parts.push(gapFrame(page.from, { ...gap, asked }));
+    if (page.count > 0) parts.push(page.bytes);
+    subscriber.replayed += subscriber.told ? 0 : page.count;
+    subscriber.epoch = page.through.epoch;
+    subscriber.seq = page.through.seq;
+  }
+
+  #open(subscriber: Subscriber, id: Position | null, recovered: boolean | null): Uint8Array {
+    const { feed, options } = subscriber;
+    subscriber.opened = true;
+    return openFrame(id, {
+      stream: options.id,
+      app: feed.app,
+      channels: [...feed.selection.channels, ...feed.selection.patterns],
+      recovered,
+      heartbeat_ms: this.#options.heartbeatMs,
+      expires_at: options.expiresAt,
+    });
+  }
+
+  // Heartbeats and ends.
+
+  #setDue(subscriber: Subscriber): void {
+    const { stallMs } = this.#options;
+    const stalled = subscriber.full && stallMs > 0 ? subscriber.fullSinceMs + stallMs : Infinity;
+    const due = Math.min(subscriber.nextBeatMs, subscriber.options.endsAtMs, stalled);
+    if (due === Infinity) this.#schedule.delete(subscriber);
+    else this.#schedule.set(subscriber, due);
+  }
+
+  #visit(subscriber: Subscriber, now: number): void {
+    const { heartbeatMs, stallMs } = this.#options;
+    const { endsAtMs, endReason } = subscriber.options;
+    if (subscriber.full && stallMs > 0 && now >= subscriber.fullSinceMs + stallMs) {
+      return this.close(subscriber, "slow", true);
+    }
+    if (now >= endsAtMs) return this.close(subscriber, endReason, endReason === "max_age");
+    if (now >= subscriber.nextBeatMs) {
+      this.#beat(subscriber);
+      subscriber.nextBeatMs = now + heartbeatMs;
+    }
+    if (!subscriber.live) this.#enqueue(this.#app(subscriber.feed.app), subscriber);
+    this.#setDue(subscriber);
+  }
+
+  #beat(subscriber: Subscriber): void {
+    const { feed } = subscriber;
+    if (subscriber.full) return;
+    const through = this.#through(feed);
+    const level = subscriber.live && !feed.pending && !feed.hasAfter(subscriber.seq);
+    if (level && through > subscriber.seq) {
+      subscriber.seq = through;
+      this.#send(subscriber, positionFrame(subscriber.position));
+    } else this.#send(subscriber, COMMENT_FRAME);
+  }
+
+  #remove(subscriber: Subscriber, reason: CloseReason): void {
+    if (subscriber.closed) return;
+    const { feed } = subscriber;
+    const app = this.#app(feed.app);
+    subscriber.closed = true;
+    subscriber.live = false;
+    this.#schedule.delete(subscriber);
+    feed.subscribers.delete(subscriber);
+    app.streams -= 1;
+    this.#streams -= 1;
+    if (feed.subscribers.size === 0) {
+      app.feeds.delete(`${feed.format} ${feed.selection.key}`);
+      app.subscribers.remove(feed);
+      feed.close();
+      this.#options.broker.unfollow(app.id, feed.selection).catch((error: unknown) => this.#options.report(error));
+    }
+    subscriber.options.onClose(reason);
+  }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  return Buffer.concat(parts);
+}
