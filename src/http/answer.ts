@@ -1,0 +1,58 @@
+import { ApiError, ERRORS } from "../core/errors.ts";
+
+/** Told of every error that is no ApiError: the caller learns only the request's id, the log everything. */
+export type LogError = (requestId: string, error: unknown) => void;
+
+/** What an error's answer carries beside its type. */
+export interface FailureOptions {
+  /** Sent as `Retry-After` with 429 and 503. Default 1. */
+  readonly retryAfterSeconds?: number;
+  /** More headers, such as `Allow` of a 405. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** `{"code":0,"data":…,"message":"Success","Error":null}` with status 200. */
+export function success(data: unknown, requestId: string): Response {
+  return successJson(JSON.stringify(data), requestId);
+}
+
+/** As `success`, of data that is JSON text already. */
+export function successJson(data: string, requestId: string): Response {
+  return new Response(`{"code":0,"data":${data},"message":"Success","Error":null}`, { headers: headers(requestId) });
+}
+
+/**
+ * The one shape of an error, with the HTTP status as `code`. Only what an ApiError holds is told; of anything else that
+ * was thrown the caller gets `internal` and the request's id, and `log` gets the error.
+ *
+ * A 401 carries `WWW-Authenticate` (RFC 9110 11.6.1), a 429 and a 503 `Retry-After`.
+ */
+export function failure(error: unknown, requestId: string, log: LogError, options: FailureOptions = {}): Response {
+  const known = error instanceof ApiError;
+  if (!known) log(requestId, error);
+  const type = known ? error.type : "internal";
+  const { status, message } = ERRORS[type];
+  const detail = known ? error.detail : "The request id finds it in the server's log.";
+  const field = known ? error.field : undefined;
+  // JSON leaves out a field that is undefined.
+  const body = { code: status, data: {}, message, Error: { type, detail, field, request_id: requestId } };
+  const sent = headers(requestId);
+  if (status === 401) sent["WWW-Authenticate"] = "Bearer";
+  if (status === 429 || status === 503) sent["Retry-After"] = String(options.retryAfterSeconds ?? 1);
+  return new Response(JSON.stringify(body), { status, headers: { ...sent, ...options.headers } });
+}
+
+/** An id that no other request has: random text of this process and a count, in base 36. */
+export function nextRequestId(): string {
+  return `${PROCESS}${(count++).toString(36)}`;
+}
+
+// 48 random bits, always 10 characters, so that prefix and count cannot run into each other.
+const PROCESS = Number(crypto.getRandomValues(new BigUint64Array(1))[0]! >> 16n)
+  .toString(36)
+  .padStart(10, "0");
+let count = 0;
+
+function headers(requestId: string): Record<string, string> {
+  return { "Content-Type": "application/json", "X-Request-Id": requestId, "Cache-Control": "no-store" };
+}
