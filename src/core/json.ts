@@ -25,7 +25,7 @@ export interface Json {
   readonly elements: readonly Span[];
 }
 
-/** The text is not JSON that we take. The message is a sentence that tells the caller why; it holds none of the text. */
+/** The text is not JSON that we take. The message goes on from the name of the text: `is not valid JSON`. It holds none of the text. */
 export class JsonError extends Error {
   override readonly name = "JsonError";
 }
@@ -44,7 +44,7 @@ export function parseJson(text: string, maxDepth: number): Json {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new JsonError("It is not valid JSON.");
+    throw new JsonError("is not valid JSON");
   }
   return { text, value, members, elements };
 }
@@ -97,7 +97,7 @@ function scan(text: string, start: number, end: number, maxDepth: number, member
         const top = depth === 1 && inObject;
         if (top || mayBeProto(text, i + 1, close)) {
           const name = keyText(text, i + 1, close);
-          if (name === "__proto__") throw new JsonError("The key `__proto__` is not allowed.");
+          if (name === "__proto__") throw new JsonError("holds a key `__proto__`, which is not allowed");
           if (top) {
             key = name;
             valueStart = next + 1;
@@ -108,7 +108,7 @@ function scan(text: string, start: number, end: number, maxDepth: number, member
       }
       case OPEN_BRACE:
       case OPEN_BRACKET:
-        if (++depth > maxDepth) throw new JsonError(`It is nested deeper than ${maxDepth} levels.`);
+        if (++depth > maxDepth) throw new JsonError(`is nested deeper than ${maxDepth} levels`);
         if (depth === 1) {
           inObject = text.charCodeAt(i) === OPEN_BRACE;
           valueStart = inObject ? -1 : i + 1;
@@ -156,7 +156,7 @@ function keyText(text: string, start: number, end: number): string {
   try {
     return JSON.parse(`"${raw}"`) as string;
   } catch {
-    throw new JsonError("It is not valid JSON.");
+    throw new JsonError("is not valid JSON");
   }
 }
 

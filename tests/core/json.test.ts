@@ -141,7 +141,7 @@ describe("what is refused", () => {
   });
 
   test("the refusal repeats nothing of the text", () => {
-    expect(() => parseJson("secret", 32)).toThrow("It is not valid JSON.");
+    expect(() => parseJson("secret", 32)).toThrow(new JsonError("is not valid JSON"));
   });
 });
 
