@@ -110,7 +110,10 @@ export interface Broker {
    */
   read(app: AppId, selection: Selection, after: Position, limit: number): Promise<Page>;
 
-  /** The position from which a read gives what a first connect asks for. */
+  /**
+   * The position from which a read gives what a first connect asks for; the head when that is nothing. Of a selection
+   * whose channels were trimmed at different places it may lie before something that was dropped: that read tells it.
+   */
   seek(app: AppId, selection: Selection, start: Start): Promise<Position>;
 
   /** From the position that it resolves with, every later message of the selection is delivered. Counted: as many
@@ -135,7 +138,11 @@ export interface Broker {
 export interface BrokerOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Also asked for apps that the store holds and the settings name no more. */
   readonly retention: (app: AppId) => Retention;
+  /** How long a key is remembered; 0 means for ever. */
   readonly idempotencyTtlMs: number;
+  /** Makes the name of a new epoch: 1 to 32 characters of 0-9a-z that no earlier epoch had. Default: ten random ones. */
+  readonly newEpoch?: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
 }

@@ -1,0 +1,167 @@
+import type { Selection } from "../core/channel.ts";
+import { sizeOf, type Message } from "../core/message.ts";
+import type { Position } from "../core/position.ts";
+import type { ChannelSummary, Page, Start } from "./broker.ts";
+import type { ChannelRecord } from "./channels.ts";
+import { PAGE_BYTES } from "./history.ts";
+import type { Query, Statements } from "./statements.ts";
+import type { StoredHistory } from "./store.ts";
+
+/** Rows that are fetched at once: a page of large messages is cut long before all of them would be in memory. */
+const CHUNK = 64;
+
+/** A row passed over in the app's order costs about an eighth of a look for one channel's messages in a window. */
+const ROWS_PER_LOOK = 8;
+
+/** The widest stretch of the sequence that one query passes over: about 4 ms. */
+const MAX_WINDOW = 50_000;
+
+type MessageRow = [number, number, string | null, string, number, number];
+
+const COLUMNS = "seq, channel, event, data, json, time";
+
+/** Reads of the file: each a few indexed looks, whatever the file holds beside. */
+export class Reading {
+  readonly #ofChannel: Query<MessageRow>;
+  readonly #ofSeqs: Query<MessageRow>;
+  readonly #window: Query<[number]>;
+  readonly #scan: Query<[number, number]>;
+  readonly #newest: Query<[number]>;
+  readonly #timeFrom: Query<[number, number]>;
+  readonly #names: Query<[string]>;
+
+  constructor(statements: Statements) {
+    this.#ofChannel = statements.prepare(
+      `SELECT ${COLUMNS} FROM messages WHERE channel = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    );
+    this.#ofSeqs = statements.prepare(
+      `SELECT ${COLUMNS} FROM messages WHERE app = ? AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq`,
+    );
+    this.#window = statements.prepare(`SELECT seq FROM messages INDEXED BY messages_by_channel
+        WHERE channel IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`);
+    this.#scan = statements.prepare(
+      "SELECT seq, channel FROM messages WHERE app = ? AND seq > ? AND seq <= ? ORDER BY seq",
+    );
+    this.#newest = statements.prepare(
+      "SELECT seq FROM messages WHERE channel = ? AND seq > ? ORDER BY seq DESC LIMIT ?",
+    );
+    this.#timeFrom = statements.prepare(
+      "SELECT seq, time FROM messages WHERE app = ? AND seq >= ? ORDER BY seq LIMIT 1",
+    );
+    this.#names = statements.prepare(`SELECT name FROM channels c WHERE app = ? AND name > ? AND name >= ? AND name < ?
+          AND EXISTS (SELECT 1 FROM messages WHERE channel = c.id) ORDER BY name LIMIT ?`);
+  }
+
+  page(history: StoredHistory, selection: Selection, after: Position, limit: number): Page {
+    return history.page(selection, after, (active, from) => {
+      if (active.length === 1) {
+        const { id } = active[0]!;
+        return collect(history, limit, (last, count) => this.#ofChannel.rows(id, Math.max(from, last), count));
+      }
+      const seqs = this.#merge(history, active, from, limit);
+      let taken = 0;
+      return collect(history, seqs.length, (_last, count) => {
+        const chunk = seqs.slice(taken, (taken += count));
+        return this.#ofSeqs.rows(history.id, JSON.stringify(chunk));
+      });
+    });
+  }
+
+  seek(history: StoredHistory, selection: Selection, start: Start): Position {
+    const { count } = start;
+    let found: number[] = [];
+    let after = start.kind === "since" ? this.#before(history, start.sinceMs) : 0;
+    let bound = count;
+    for (const record of history.channels.newestFirst(selection)) {
+      if (record.first === 0 || count <= 0) continue;
+      if (record.last <= after) {
+        if (selection.patterns.length > 0) break; // all that follow are older
+        continue;
+      }
+      for (const [seq] of this.#newest.rows(record.id, after, count)) found.push(seq);
+      if (found.length >= bound) {
+        found = found.sort((a, b) => b - a).slice(0, count);
+        after = Math.max(after, found.at(-1)! - 1);
+        bound = 2 * count;
+      }
+    }
+    found.sort((a, b) => b - a);
+    const oldest = found[Math.min(count, found.length) - 1];
+    return history.position(oldest === undefined ? history.head : oldest - 1);
+  }
+
+  channels(history: StoredHistory, prefix: string, after: string, limit: number): ChannelSummary[] {
+    // "\x7f" sorts after every character that a name may hold
+    const rows = this.#names.rows(history.id, after, prefix, `${prefix}\x7f`, limit);
+    return rows.map(([name]) => summaryOf(history, history.channels.get(name)!));
+  }
+
+  /** The seq before the first message of a time or later. */
+  #before(history: StoredHistory, sinceMs: number): number {
+    let low = 0; // every message up to here is older
+    let high = history.head;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const row = this.#timeFrom.row(history.id, middle + 1);
+      if (row === undefined || row[1] >= sinceMs) high = middle;
+      else low = row[0];
+    }
+    return low;
+  }
+
+  /**
+   * The oldest `limit` seqs of many channels after a position. Looks at one stretch of the sequence after the other,
+   * each as wide as should hold enough: by each channel's index where they are few, in the app's order where they are
+   * many.
+   */
+  #merge(history: StoredHistory, active: readonly ChannelRecord[], from: number, limit: number): number[] {
+    const { head } = history;
+    let density = 0;
+    let start = head;
+    for (const { published, dropped, first } of active) {
+      density += (published - dropped) / (head - first + 1);
+      start = Math.min(start, first - 1);
+    }
+    start = Math.max(start, from);
+    const ids = new Set(active.map(({ id }) => id));
+    const list = JSON.stringify([...ids]);
+    const found: number[] = [];
+    for (let width = Math.ceil((1.5 * limit) / density); found.length < limit && start < head; width *= 4) {
+      const end = Math.min(head, start + Math.min(width, MAX_WINDOW));
+      if (ids.size * ROWS_PER_LOOK > end - start) {
+        for (const [seq, id] of this.#scan.rows(history.id, start, end)) if (ids.has(id)) found.push(seq);
+      } else {
+        for (const [seq] of this.#window.rows(list, start, end, limit - found.length)) found.push(seq);
+      }
+      start = end;
+    }
+    return found.slice(0, limit);
+  }
+}
+
+export function summaryOf(history: StoredHistory, record: ChannelRecord): ChannelSummary {
+  return { channel: record.name, oldest: history.position(record.first), newest: history.position(record.last) };
+}
+
+/** At most `limit` messages and a page of data, from rows that come in chunks after the last one that was taken. */
+function collect(
+  history: StoredHistory,
+  limit: number,
+  next: (last: number, count: number) => MessageRow[],
+): Message[] {
+  const messages: Message[] = [];
+  const { epoch, byId } = history;
+  let bytes = 0;
+  while (messages.length < limit) {
+    const count = Math.min(CHUNK, limit - messages.length);
+    const rows = next(messages.at(-1)?.seq ?? 0, count);
+    for (const [seq, channel, event, data, json, time] of rows) {
+      const message = { channel: byId.get(channel)!.name, event, data, json: json === 1, epoch, seq, time };
+      bytes += sizeOf(message);
+      if (bytes > PAGE_BYTES && messages.length > 0) return messages;
+      messages.push(message);
+    }
+    if (rows.length < count) break;
+  }
+  return messages;
+}

@@ -1,0 +1,134 @@
+import type { BrokerOptions, Retention } from "./broker.ts";
+import type { ChannelRecord } from "./channels.ts";
+import { TRIM_STEP, exceeds } from "./history.ts";
+import type { Query, Statements } from "./statements.ts";
+import type { Store, StoredHistory } from "./store.ts";
+
+/** Retention in steps that each drop at most `TRIM_STEP` messages, channels and keys, in one transaction. */
+export class Trimming {
+  readonly #store: Store;
+  readonly #options: BrokerOptions;
+  /** So that each step begins with another app. */
+  #turn = 0;
+  readonly #ofChannel: Query<[number, number, number]>;
+  readonly #ofApp: Query<[number, number, number, number]>;
+  readonly #first: Query<[number]>;
+  readonly #dropOfChannel: Query<[]>;
+  readonly #dropOfApp: Query<[]>;
+  readonly #updateChannel: Query<[]>;
+  readonly #dropChannel: Query<[]>;
+  readonly #oldKeys: Query<[number]>;
+  readonly #dropKey: Query<[]>;
+
+  constructor(store: Store, statements: Statements, options: BrokerOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#ofChannel = statements.prepare(
+      "SELECT seq, ordinal, volume FROM messages WHERE channel = ? ORDER BY seq LIMIT ?",
+    );
+    this.#ofApp = statements.prepare(
+      "SELECT seq, channel, volume, time FROM messages WHERE app = ? ORDER BY seq LIMIT ?",
+    );
+    this.#first = statements.prepare("SELECT seq FROM messages WHERE channel = ? ORDER BY seq LIMIT 1");
+    this.#dropOfChannel = statements.prepare("DELETE FROM messages WHERE channel = ? AND seq <= ?");
+    this.#dropOfApp = statements.prepare("DELETE FROM messages WHERE app = ? AND seq <= ?");
+    this.#updateChannel = statements.prepare(
+      "UPDATE channels SET trimmed = ?, dropped = ?, dropped_bytes = ?, last = ? WHERE id = ?",
+    );
+    this.#dropChannel = statements.prepare("DELETE FROM channels WHERE id = ?");
+    this.#oldKeys = statements.prepare("SELECT id FROM keys WHERE time < ? ORDER BY time LIMIT ?");
+    this.#dropKey = statements.prepare("DELETE FROM keys WHERE id = ?");
+  }
+
+  /** One step; true when there is more to do. */
+  step(): boolean {
+    const apps = this.#store.all();
+    const turn = this.#turn++;
+    return this.#store.transaction(() => {
+      let left = TRIM_STEP;
+      for (let i = 0; i < apps.length && left > 0; i++) {
+        const [app, history] = apps[(turn + i) % apps.length]!;
+        const done = this.#app(history, this.#options.retention(app), left);
+        if (done > 0) this.#store.save(history);
+        left -= done;
+      }
+      if (left > 0) left -= this.#keys(left);
+      return left <= 0;
+    });
+  }
+
+  #app(history: StoredHistory, retention: Retention, limit: number): number {
+    let done = 0;
+    for (const record of history.over) {
+      done += this.#channel(history, record, limit - done, () => exceeds(record, retention));
+      if (done >= limit) return done;
+      history.over.delete(record);
+    }
+    done += this.#oldest(history, retention, limit - done);
+    while (done < limit && retention.channels > 0 && history.channels.size > retention.channels) {
+      const record = history.channels.oldest!;
+      if (record.first > 0) {
+        done += this.#channel(history, record, limit - done, () => true);
+      } else {
+        this.#dropChannel.run(record.id);
+        history.forget(record);
+        done++;
+      }
+    }
+    return done;
+  }
+
+  /** Drops a channel's oldest messages while `more`, at most `limit`. */
+  #channel(history: StoredHistory, record: ChannelRecord, limit: number, more: () => boolean): number {
+    const rows = this.#ofChannel.rows(record.id, limit + 1);
+    let done = 0;
+    for (const [seq, ordinal, volume] of rows) {
+      if (done >= limit || !more()) break;
+      const first = rows[++done]?.[0] ?? 0;
+      history.drop(record, ordinal - record.dropped, volume - record.droppedBytes, seq, first);
+    }
+    if (done > 0) {
+      this.#dropOfChannel.run(record.id, record.trimmed);
+      this.#update(record);
+    }
+    return done;
+  }
+
+  /** Drops the app's oldest messages while they are too old or the app keeps too much. */
+  #oldest(history: StoredHistory, { ageMs, appBytes }: Retention, limit: number): number {
+    if (ageMs === 0 && (appBytes === 0 || history.bytes <= appBytes)) return 0;
+    const since = ageMs > 0 ? this.#options.now() - ageMs : -Infinity;
+    const isDue = (time: number): boolean => time < since || (appBytes > 0 && history.bytes > appBytes);
+    const oldest = this.#ofApp.row(history.id, 1);
+    if (oldest === undefined || !isDue(oldest[3])) return 0;
+    const touched = new Set<ChannelRecord>();
+    let last = 0;
+    let done = 0;
+    for (const [seq, channel, volume, time] of this.#ofApp.rows(history.id, limit)) {
+      if (!isDue(time)) break;
+      const record = history.byId.get(channel)!;
+      history.drop(record, 1, volume - record.droppedBytes, seq, 0);
+      touched.add(record);
+      last = seq;
+      done++;
+    }
+    this.#dropOfApp.run(history.id, last);
+    for (const record of touched) {
+      record.first = this.#first.row(record.id)?.[0] ?? 0;
+      this.#update(record);
+    }
+    return done;
+  }
+
+  #update({ id, trimmed, dropped, droppedBytes, last }: ChannelRecord): void {
+    this.#updateChannel.run(trimmed, dropped, droppedBytes, last, id);
+  }
+
+  #keys(limit: number): number {
+    const { idempotencyTtlMs, now } = this.#options;
+    if (idempotencyTtlMs === 0) return 0;
+    const rows = this.#oldKeys.rows(now() - idempotencyTtlMs, limit);
+    for (const [id] of rows) this.#dropKey.run(id);
+    return rows.length;
+  }
+}
