@@ -119,7 +119,8 @@ function unknown(name: string, known: readonly string[], word: string = name): C
   const near = known
     .map((candidate) => ({ candidate, distance: distance(word, candidate) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  const hint = near !== undefined && near.distance <= 3 ? `; did you mean ${near.candidate}?` : "";
+  const hint =
+    near !== undefined && near.distance <= Math.min(3, word.length / 3) ? `; did you mean ${near.candidate}?` : "";
   return new ConfigError(name, `there is no such setting${hint}`);
 }
 

@@ -18,16 +18,19 @@ const SIZE_BYTES = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 
 /** `500ms 15s 10m 1h 2d` in milliseconds; a plain `0` is 0, any other plain number is refused for want of a unit. */
 export function parseDuration(text: string): number | undefined {
-  if (text === "0") return 0;
-  const match = /^([0-9]{1,15})(ms|s|m|h|d)$/.exec(text);
-  return match === null ? undefined : Number(match[1]) * DURATION_MS[match[2] as keyof typeof DURATION_MS];
+  return text === "0" ? 0 : parseIn(text, /^([0-9]{1,15})(ms|s|m|h|d)$/, DURATION_MS);
 }
 
 /** `64KiB 1MiB 1GiB`, or a number of bytes. */
 export function parseSize(text: string): number | undefined {
-  const match = /^([0-9]{1,15})(KiB|MiB|GiB)?$/.exec(text);
+  return parseIn(text, /^([0-9]{1,15})(KiB|MiB|GiB)?$/, SIZE_BYTES);
+}
+
+function parseIn(text: string, form: RegExp, units: Readonly<Record<string, number>>): number | undefined {
+  const match = form.exec(text);
   if (match === null) return undefined;
-  return Number(match[1]) * (match[2] === undefined ? 1 : SIZE_BYTES[match[2] as keyof typeof SIZE_BYTES]);
+  const value = Number(match[1]) * (match[2] === undefined ? 1 : units[match[2]]!);
+  return Number.isSafeInteger(value) ? value : undefined;
 }
 
 /** In the largest unit that divides it: 5400000 is `90m`. */
