@@ -54,8 +54,8 @@ export async function mintToken(app: App, request: TokenRequest): Promise<{ toke
  * the only app), for our audience, with an `exp` that is ahead by at most `maxTtlMs` (0: no limit), and with a list of
  * channels. Rejects with ApiError `unauthorized`; the detail says what is wrong and never holds a part of the token.
  *
- * Many at once cost a tenth of as many in turn (7 us each instead of 30 to 60), so never await one before starting the
- * next.
+ * The library's waits, not its work, are most of the cost of one alone (31 us; 12 us each of a thousand at once), so never
+ * await one before starting the next.
  */
 export async function verifyToken(apps: Apps, token: string, now: number, maxTtlMs: number): Promise<TokenGrant> {
   const app = appOf(apps, token);
