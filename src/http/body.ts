@@ -19,7 +19,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<stri
   const limit = maxBytes === 0 ? Infinity : maxBytes;
   const length = request.headers.get("content-length");
   if (length !== null && Number(length) > limit) throw tooLarge(limit);
-  const bytes = await (length === null ? gather(request, limit) : whole(request));
+  const bytes = length === null ? await gather(request, limit) : await request.bytes().catch(brokeOff);
   // A standard Request made by a program can carry a Content-Length that is not its body's.
   if (bytes.byteLength > limit) throw tooLarge(limit);
   try {
@@ -32,22 +32,13 @@ export async function readBody(request: Request, maxBytes: number): Promise<stri
 /** A byte order mark is dropped, as RFC 8259 section 8.1 allows. */
 const UTF_8 = new TextDecoder("utf-8", { fatal: true });
 
-async function whole(request: Request): Promise<Uint8Array> {
-  try {
-    return await request.bytes();
-  } catch {
-    throw brokeOff();
-  }
-}
-
 async function gather(request: Request, limit: number): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array();
   const reader = request.body.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
   while (true) {
-    const chunk = await reader.read().catch(() => null);
-    if (chunk === null) throw brokeOff();
+    const chunk = await reader.read().catch(brokeOff);
     if (chunk.done) return Buffer.concat(chunks, size);
     size += chunk.value.byteLength;
     if (size > limit) {
@@ -58,5 +49,10 @@ async function gather(request: Request, limit: number): Promise<Uint8Array> {
   }
 }
 
-const brokeOff = (): ApiError => new ApiError("bad_request", "The body broke off before its end.");
-const tooLarge = (limit: number): ApiError => new ApiError("payload_too_large", `A body takes at most ${limit} bytes.`);
+function brokeOff(): never {
+  throw new ApiError("bad_request", "The body broke off before its end.");
+}
+
+function tooLarge(limit: number): ApiError {
+  return new ApiError("payload_too_large", `A body takes at most ${limit} bytes.`);
+}

@@ -1,0 +1,34 @@
+import type { Apps } from "../auth/app.ts";
+import type { StreamLimits } from "../auth/limits.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Settings } from "../config.ts";
+import type { Hub } from "../hub/hub.ts";
+
+/** Where the routes get the time and chance that they hand down. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds that never go back. */
+  readonly elapsed: () => number;
+  /** A number from 0 to below 1. */
+  readonly random: () => number;
+}
+
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+/** What every route works with. */
+export interface Gateway {
+  readonly settings: Settings;
+  readonly apps: Apps;
+  readonly broker: Broker;
+  readonly hub: Hub;
+  readonly limits: StreamLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** True once the node is being stopped: it takes no new streams, and says that it is not ready. */
+  draining: boolean;
+}

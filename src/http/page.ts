@@ -1,0 +1,36 @@
+import html from "./page.html" with { type: "text" };
+import { nextRequestId } from "./answer.ts";
+
+const text = html as unknown as string; // the types take every .html for a bundle
+
+/** Scripts and styles of the page by their digests (CSP 3, 2.3.1), so that nothing else can run in it. */
+const POLICY = [
+  "default-src 'none'",
+  "connect-src 'self'",
+  `script-src ${digests("script")}`,
+  `style-src ${digests("style")}`,
+  "img-src data:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+function digests(element: "script" | "style"): string {
+  const found = text.matchAll(new RegExp(`<${element}>([^]*?)</${element}>`, "g"));
+  const hashes = [...found].map(([, content]) => `'sha256-${Bun.SHA256.hash(content!, "base64")}'`);
+  return hashes.length === 0 ? "'none'" : hashes.join(" ");
+}
+
+/** `GET /`: a page to listen and publish by hand. It holds no secret and works without any other host. */
+export function page(): Response {
+  return new Response(text, {
+    headers: {
+      "Content-Type": "text/html; charset=utf-8",
+      "Content-Security-Policy": POLICY,
+      "Referrer-Policy": "no-referrer",
+      "X-Content-Type-Options": "nosniff",
+      "Cache-Control": "no-cache",
+      "X-Request-Id": nextRequestId(),
+    },
+  });
+}

@@ -1,0 +1,109 @@
+import { type AnyElysia, Elysia, NotFoundError } from "elysia";
+import { ApiError } from "../core/errors.ts";
+import type { Addresses } from "./address.ts";
+import { channelHistory, channelList, channelState } from "./channel.ts";
+import { options } from "./cors.ts";
+import { answerError, MethodNotAllowed } from "./errors.ts";
+import type { Gateway } from "./gateway.ts";
+import { health, readiness } from "./health.ts";
+import { page } from "./page.ts";
+import { send, sendMulti } from "./send.ts";
+import { type Arrival, channelStream, selectionStream } from "./stream.ts";
+import { subscribe } from "./subscribe.ts";
+
+/** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
+export const IDLE_TIMEOUT_S = 75;
+
+/** Bodies are read by the routes themselves, strictly: the framework's own reading is never used. */
+const UNREAD = { parse: "none" } as const;
+
+type Server = { requestIP(request: Request): { address: string } | null; timeout(request: Request, s: number): void };
+
+/** Every address of the API. The body of this function is the list of them. */
+export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
+  /** GET requests that stand for a HEAD request. */
+  const heads = new WeakSet<Request>();
+
+  function arrival(server: Server | null, request: Request): Arrival {
+    const head = heads.has(request);
+    // Bun ends a connection that is idle for a while, and heartbeats do not keep it for certain.
+    if (!head) server?.timeout(request, 0);
+    return { address: addresses.client(peerOf(server, request), request.headers), head };
+  }
+
+  const app = new Elysia({ strictPath: true })
+    .onRequest(({ request }) => beforeRouting(request))
+    .onError(({ error, request }) => answerError(gateway, request, pathOf(request), known(error, request)))
+
+    .post("/chat/send", ({ request }) => send(gateway, request), UNREAD)
+    .post("/chat/send-multi", ({ request }) => sendMulti(gateway, request), UNREAD)
+    .post(
+      "/channel/subscribe",
+      ({ request, server }) => subscribe(gateway, request, addresses.base(peerOf(server, request), request)),
+      UNREAD,
+    )
+    .get("/channel/subscribe", () => {
+      throw new MethodNotAllowed("POST, OPTIONS"); // else it would be the channel of that name
+    })
+
+    .get("/stream", ({ request, server }) => selectionStream(gateway, request, arrival(server, request)))
+    .get("/channel/:channel/stream", ({ request, server, params }) =>
+      channelStream(gateway, request, params.channel, arrival(server, request)),
+    )
+
+    .get("/channel/:channel", ({ request, params }) => channelState(gateway, request, params.channel))
+    .get("/channel/:channel/history", ({ request, params }) => channelHistory(gateway, request, params.channel))
+    .get("/channels", ({ request }) => channelList(gateway, request))
+
+    .get("/", () => page())
+    .get("/healthz", () => health())
+    .get("/readyz", () => readiness(gateway));
+
+  const table = app.routes.map(({ method, path }) => ({
+    method,
+    path: new RegExp(`^${path.replace(/:[a-z]+/g, "[^/]+")}$`),
+  }));
+
+  /** The methods of an address as an `Allow` header has them; null where there is no such address. */
+  function allowed(path: string): string | null {
+    if (path === "/channel/subscribe") return "POST, OPTIONS";
+    const methods = table.filter((route) => route.path.test(path)).map((route) => route.method);
+    if (methods.length === 0) return null;
+    return [...new Set(methods), ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+  }
+
+  /** What the routes do not answer; undefined for what they do. */
+  function beforeRouting(request: Request): Promise<Response> | Response | undefined {
+    const { method } = request;
+    if (method === "HEAD") return headOf(request);
+    if (method !== "OPTIONS") return undefined;
+    const path = pathOf(request);
+    return options(gateway, request, path, allowed(path) ?? "OPTIONS");
+  }
+
+  /** HEAD is GET without the body (RFC 9110 9.3.2). Answered here: a streaming route would hang on it. */
+  async function headOf(request: Request): Promise<Response> {
+    const probe = new Request(request.url, { headers: request.headers });
+    heads.add(probe);
+    const { status, headers } = await app.handle(probe);
+    return new Response(null, { status, headers });
+  }
+
+  function known(error: unknown, request: Request): unknown {
+    if (!(error instanceof NotFoundError)) return error;
+    const path = pathOf(request);
+    const methods = allowed(path);
+    if (methods === null) return new ApiError("not_found", "See the API document for the addresses that there are.");
+    return new MethodNotAllowed(methods);
+  }
+
+  return app;
+}
+
+function peerOf(server: Server | null, request: Request): string {
+  return server?.requestIP(request)?.address ?? "";
+}
+
+function pathOf(request: Request): string {
+  return new URL(request.url).pathname;
+}

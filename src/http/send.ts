@@ -1,0 +1,72 @@
+import type { App } from "../auth/app.ts";
+import { authenticatePublisher } from "../auth/grant.ts";
+import type { Once } from "../broker/broker.ts";
+import { ApiError } from "../core/errors.ts";
+import type { Draft } from "../core/message.ts";
+import { formatPosition } from "../core/position.ts";
+import { nextRequestId, successJson } from "./answer.ts";
+import { batchFrom, draftFrom, type DraftLimits } from "./draft.ts";
+import type { Gateway } from "./gateway.ts";
+import { type BodyLimits, queryParameters, readParameters } from "./parameters.ts";
+
+/** `POST /chat/send`: one message. */
+export async function send(gateway: Gateway, request: Request): Promise<Response> {
+  const app = publisher(gateway, request);
+  const limits = limitsOf(gateway, app);
+  const draft = draftFrom(await readParameters(request, limits), limits);
+  const [message] = await publish(gateway, request, app, [draft]);
+  return successJson(message!, nextRequestId());
+}
+
+/** `POST /chat/send-multi`: all of the messages or none, with consecutive positions. */
+export async function sendMulti(gateway: Gateway, request: Request): Promise<Response> {
+  const app = publisher(gateway, request);
+  const limits = limitsOf(gateway, app);
+  const drafts = batchFrom(await readParameters(request, limits, "array or object"), limits);
+  const messages = drafts.length === 0 ? [] : await publish(gateway, request, app, drafts);
+  return successJson(`{"messages":[${messages.join(",")}]}`, nextRequestId());
+}
+
+/** The app by the secret in the header. In a query it would stand in the logs of every proxy. */
+export function publisher(gateway: Gateway, request: Request): App {
+  if (request.url.includes("?") && queryParameters(request.url).place("app_secret") !== undefined) {
+    const detail = "The secret does not belong in the query; send the header `Authorization: key=<app secret>`.";
+    throw new ApiError("unauthorized", detail, "app_secret");
+  }
+  return authenticatePublisher(gateway.apps, request.headers.get("authorization"));
+}
+
+/** Publishes and answers each message's place as JSON text. */
+async function publish(
+  gateway: Gateway,
+  request: Request,
+  app: App,
+  drafts: readonly Draft[],
+): Promise<readonly string[]> {
+  const counts = drafts.map((draft) => gateway.hub.count(app.id, draft.channel));
+  const receipt = await gateway.broker.publish(app.id, drafts, onceOf(request, counts));
+  const subscribers = receipt.repeated ?? counts;
+  return drafts.map((draft, i) => {
+    const id = formatPosition({ epoch: receipt.epoch, seq: receipt.seq + i });
+    return `{"id":"${id}","channel":${JSON.stringify(draft.channel)},"subscribers":${subscribers[i]}}`;
+  });
+}
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+function onceOf(request: Request, subscribers: readonly number[]): Once | undefined {
+  const key = request.headers.get("idempotency-key");
+  if (key === null) return undefined;
+  if (KEY.test(key)) return { key, subscribers };
+  const detail = "`Idempotency-Key` takes 1 to 255 printable ASCII characters without space.";
+  throw new ApiError("parameter_invalid", detail, "Idempotency-Key");
+}
+
+function limitsOf({ settings }: Gateway, app: App): DraftLimits & BodyLimits {
+  return {
+    maxDataBytes: app.limits.maxDataBytes,
+    maxBatch: app.limits.maxBatch,
+    maxBodyBytes: settings.maxBodyBytes,
+    maxJsonDepth: settings.maxJsonDepth,
+  };
+}

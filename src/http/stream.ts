@@ -1,0 +1,220 @@
+import type { App } from "../auth/app.ts";
+import { type Grant, grantListener } from "../auth/grant.ts";
+import type { Start } from "../broker/broker.ts";
+import { isChannel, type Selection, selectionOf } from "../core/channel.ts";
+import { parseDuration } from "../core/duration.ts";
+import { ApiError } from "../core/errors.ts";
+import { closeFrame, type CloseReason, type Format, retryFrame } from "../core/frame.ts";
+import { FOREIGN, parsePosition } from "../core/position.ts";
+import type { Beginning, Subscriber } from "../hub/subscriber.ts";
+import { nextRequestId } from "./answer.ts";
+import { checkOrigin, corsHeaders } from "./cors.ts";
+import { DirectSink } from "./direct.ts";
+import type { Gateway } from "./gateway.ts";
+import { CHANNEL_RULE, type Parameters, queryParameters } from "./parameters.ts";
+import { checkNames, rfc3339 } from "./subscribe.ts";
+
+/** What is known of a request beside itself. */
+export interface Arrival {
+  /** The listener's IP address. */
+  readonly address: string;
+  /** A HEAD request: answered with the headers that GET has, and no stream. */
+  readonly head: boolean;
+}
+
+/** `GET /channel/:channel/stream`. */
+export function channelStream(
+  gateway: Gateway,
+  request: Request,
+  channel: string,
+  arrival: Arrival,
+): Promise<Response> {
+  return answer(gateway, request, arrival, () => {
+    if (!isChannel(channel)) throw new ApiError("channel_invalid", CHANNEL_RULE, "channel");
+    return [channel];
+  });
+}
+
+/** `GET /stream?channel=…`: several channels and patterns on one stream. */
+export function selectionStream(gateway: Gateway, request: Request, arrival: Arrival): Promise<Response> {
+  return answer(gateway, request, arrival, (parameters) => {
+    const names = parameters.list("channel", "channel_invalid");
+    if (names !== undefined) return names;
+    throw new ApiError("channel_invalid", "`channel` takes a name or a pattern, once or several times.", "channel");
+  });
+}
+
+async function answer(
+  gateway: Gateway,
+  request: Request,
+  arrival: Arrival,
+  namesOf: (parameters: Parameters) => readonly string[],
+): Promise<Response> {
+  try {
+    const parameters = queryParameters(request.url);
+    const names = namesOf(parameters);
+    checkNames(names, 0);
+    const grant = await grantOf(gateway, request, parameters, names);
+    checkNames(names, grant.app.limits.maxChannelsPerStream);
+    checkOrigin(request, grant.app);
+    const format = formatOf(parameters);
+    const selection = selectionOf(names);
+    const wanted = wantedOf(request, parameters, gateway, grant.app);
+    if (gateway.draining) throw new ApiError("unavailable", "This node is being stopped.");
+    gateway.limits.check(grant.app, arrival.address);
+    const beginning = await beginningOf(gateway, grant.app, selection, wanted);
+    return open(gateway, request, arrival, grant, selection, format, beginning);
+  } catch (error) {
+    return refuse(gateway, request, error);
+  }
+}
+
+function grantOf(
+  { apps, clock, settings }: Gateway,
+  request: Request,
+  parameters: Parameters,
+  wanted: readonly string[],
+): Promise<Grant> {
+  return grantListener(apps, {
+    authorization: request.headers.get("authorization"),
+    token: parameters.text("token") ?? null,
+    app: parameters.text("app") ?? null,
+    wanted,
+    now: clock.now(),
+    maxTtlMs: settings.maxTokenTtlMs,
+  });
+}
+
+function formatOf(parameters: Parameters): Format {
+  const format = parameters.text("format");
+  if (format === undefined) return "plain";
+  if (format === "envelope") return format;
+  throw new ApiError("parameter_invalid", "`format` takes `envelope`.", "format");
+}
+
+type Wanted = Beginning | { readonly kind: "start"; readonly start: Start };
+
+/**
+ * Where the stream begins: after the position in the `Last-Event-ID` header, else in `last_event_id`; on a first connect
+ * as `last` or `since` say. The header never refuses, because EventSource would give up for good; what stands in the
+ * query is checked also where it does not count.
+ */
+function wantedOf(request: Request, parameters: Parameters, gateway: Gateway, app: App): Wanted {
+  const inQuery = parameters.text("last_event_id");
+  const queried = inQuery === undefined ? null : parsePosition(inQuery);
+  if (inQuery !== undefined && queried === null) {
+    throw new ApiError("parameter_invalid", "`last_event_id` takes the id of a message.", "last_event_id");
+  }
+  const start = startOf(parameters, gateway, app.limits.replayLimit);
+  const asked = request.headers.get("last-event-id") ?? "";
+  if (asked !== "") return { kind: "resume", after: parsePosition(asked) ?? FOREIGN, asked };
+  if (queried !== null) return { kind: "resume", after: queried, asked: inQuery! };
+  return start === null ? { kind: "now" } : { kind: "start", start };
+}
+
+function startOf(parameters: Parameters, { clock }: Gateway, replayLimit: number): Start | null {
+  const most = replayLimit === 0 ? Number.MAX_SAFE_INTEGER : replayLimit;
+  const last = parameters.integer("last", 0, most);
+  const since = parameters.text("since");
+  if (last !== undefined && since !== undefined) {
+    throw new ApiError("parameter_invalid", "Give either `last` or `since`.", "since");
+  }
+  if (last !== undefined) return { kind: "last", count: last };
+  if (since === undefined) return null;
+  return { kind: "since", sinceMs: sinceOf(since, clock.now()), count: most };
+}
+
+// RFC 3339 5.6: date, time and offset; Date.parse alone takes much more.
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
+
+function sinceOf(since: string, now: number): number {
+  if (since === "earliest") return 0;
+  const age = parseDuration(since);
+  if (age !== undefined) return Math.max(0, now - age);
+  const time = RFC_3339.test(since) ? Date.parse(since.toUpperCase()) : Number.NaN;
+  if (!Number.isNaN(time)) return Math.max(0, time);
+  const detail =
+    "`since` takes a duration such as `10m`, an RFC 3339 time such as `2030-01-31T12:00:00Z`, or `earliest`.";
+  throw new ApiError("parameter_invalid", detail, "since");
+}
+
+async function beginningOf({ broker }: Gateway, app: App, selection: Selection, wanted: Wanted): Promise<Beginning> {
+  if (wanted.kind !== "start") return wanted;
+  return { kind: "first", after: await broker.seek(app.id, selection, wanted.start) };
+}
+
+function open(
+  gateway: Gateway,
+  request: Request,
+  { address, head }: Arrival,
+  grant: Grant,
+  selection: Selection,
+  format: Format,
+  beginning: Beginning,
+): Response {
+  const { clock, hub, limits, log, settings } = gateway;
+  const id = nextRequestId();
+  const headers = streamHeaders(gateway, request, grant.app, id);
+  if (head) return new Response(null, { headers });
+
+  let subscriber: Subscriber | null = null;
+  const openedAtMs = clock.elapsed();
+  const sink = new DirectSink(
+    (self) => {
+      limits.opened(address);
+      self.write(retryFrame(settings.retryMs * (1 + clock.random())));
+      subscriber = hub.join(grant.app.id, selection, format, self, {
+        id,
+        beginning,
+        ...endOf(gateway, grant, openedAtMs),
+        expiresAt: grant.expiresAt === null ? null : rfc3339(grant.expiresAt),
+        onClose: (reason) => {
+          limits.closed(address);
+          log("debug", "stream closed", { stream: id, app: grant.app.id, reason });
+        },
+      });
+    },
+    () => subscriber !== null && hub.leave(subscriber),
+    () => subscriber !== null && hub.drained(subscriber),
+  );
+  return new Response(sink.body, { headers });
+}
+
+/** A stream ends at its token's expiry, or at its age, jittered so that those opened together do not end together. */
+function endOf({ clock, settings }: Gateway, grant: Grant, openedAtMs: number) {
+  const { streamAgeMs } = settings;
+  const ageAtMs = streamAgeMs === 0 ? Infinity : openedAtMs + streamAgeMs * (0.8 + 0.4 * clock.random());
+  const expiresAtMs = grant.expiresAt === null ? Infinity : openedAtMs + grant.expiresAt - clock.now();
+  if (expiresAtMs <= ageAtMs) return { endsAtMs: expiresAtMs, endReason: "expired" } as const;
+  return { endsAtMs: ageAtMs, endReason: "max_age" } as const;
+}
+
+/** `no-transform` and `X-Accel-Buffering` keep proxies from compressing and from buffering what must flow. */
+function streamHeaders(gateway: Gateway, request: Request, app: App | null, id: string): Record<string, string> {
+  return {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    "X-Request-Id": id,
+    ...corsHeaders(gateway, request, app),
+  };
+}
+
+/**
+ * A refusal that will pass is told to an EventSource as a stream that ends: of any other answer it would give up for
+ * good (WHATWG HTML 9.2.3, "fail the connection").
+ */
+function refuse(gateway: Gateway, request: Request, error: unknown): Response {
+  const reason = error instanceof ApiError ? passing(error, gateway) : null;
+  if (reason === null || request.headers.get("accept")?.includes("text/event-stream") !== true) throw error;
+  const { clock, settings } = gateway;
+  const retry = retryFrame(settings.retryMs * (1 + clock.random()));
+  const body = Buffer.concat([retry, closeFrame(reason, true)]);
+  return new Response(body, { headers: streamHeaders(gateway, request, null, nextRequestId()) });
+}
+
+function passing(error: ApiError, { draining }: Gateway): CloseReason | null {
+  if (error.type === "limit_exceeded") return "limit";
+  if (error.type !== "unavailable") return null;
+  return draining ? "drain" : "unavailable";
+}

@@ -1,0 +1,80 @@
+import { authenticatePublisher } from "../auth/grant.ts";
+import { MAX_USER_LENGTH, mintToken } from "../auth/token.ts";
+import { isChannel, isPattern } from "../core/channel.ts";
+import { ApiError } from "../core/errors.ts";
+import { nextRequestId, success } from "./answer.ts";
+import type { Gateway } from "./gateway.ts";
+import { readParameters, type Parameters } from "./parameters.ts";
+
+/**
+ * `POST /channel/subscribe`: a token for channels, and the address with which an EventSource opens their stream.
+ * `base` is the address that users see.
+ */
+export async function subscribe(gateway: Gateway, request: Request, base: string): Promise<Response> {
+  const parameters = await readParameters(request, gateway.settings);
+  const app = authenticatePublisher(gateway.apps, authorizationOf(request, parameters));
+  const channels = channelsOf(parameters, app.limits.maxChannelsPerStream);
+  const { tokenTtlMs, maxTokenTtlMs } = gateway.settings;
+  const longest = maxTokenTtlMs === 0 ? YEAR_SECONDS : Math.floor(maxTokenTtlMs / 1000);
+  const ttlSeconds = parameters.integer("ttl", 1, longest) ?? Math.floor(tokenTtlMs / 1000);
+  const user = userOf(parameters);
+  const now = gateway.clock.now();
+  const jti = crypto.randomUUID();
+  const { token, expiresAt } = await mintToken(app, { channels, ttlSeconds, now, jti, ...(user && { user }) });
+  const address = `${base}${streamPath(channels)}token=${token}`;
+  return success(
+    { channel: channels.length === 1 ? channels[0] : channels, token, expires_at: rfc3339(expiresAt), url: address },
+    nextRequestId(),
+  );
+}
+
+const YEAR_SECONDS = 366 * 86_400;
+
+/** `app_secret` stands for the header here, as the API document has it. */
+function authorizationOf(request: Request, parameters: Parameters): string | null {
+  const header = request.headers.get("authorization");
+  const secret = parameters.text("app_secret");
+  if (secret === undefined) return header;
+  if (header === null) return `key=${secret}`;
+  throw new ApiError("parameter_repeated", "Give either `app_secret` or the Authorization header.", "app_secret");
+}
+
+function channelsOf(parameters: Parameters, most: number): string[] {
+  const channels = parameters.list("channel", "channel_invalid");
+  if (channels === undefined || channels.length === 0) {
+    throw new ApiError("channel_invalid", "`channel` takes a name, a pattern, or several.", "channel");
+  }
+  checkNames(channels, most);
+  return channels;
+}
+
+/** Throws ApiError `channel_invalid` unless all are names or patterns, and not too many. */
+export function checkNames(names: readonly string[], most: number): void {
+  if (most !== 0 && names.length > most) {
+    throw new ApiError("channel_invalid", `A stream takes at most ${most} channels and patterns.`, "channel");
+  }
+  if (names.every((name) => isChannel(name) || isPattern(name))) return;
+  const detail =
+    "A channel takes 1 to 200 printable ASCII characters without space; in a pattern `*` is one whole segment, and `**`, only last, is one or more.";
+  throw new ApiError("channel_invalid", detail, "channel");
+}
+
+function userOf(parameters: Parameters): string | undefined {
+  const user = parameters.text("user");
+  if (user === undefined || (user.length > 0 && user.length <= MAX_USER_LENGTH)) return user;
+  throw new ApiError("parameter_invalid", `\`user\` takes 1 to ${MAX_USER_LENGTH} characters.`, "user");
+}
+
+/** The path of a stream up to where further parameters go. */
+function streamPath(channels: readonly string[]): string {
+  const [only] = channels;
+  // The names `.` and `..` would be taken for steps of the path.
+  if (channels.length === 1 && isChannel(only!) && !/^\.\.?$/.test(only!)) {
+    return `/channel/${encodeURIComponent(only!)}/stream?`;
+  }
+  return `/stream?${channels.map((channel) => `channel=${encodeURIComponent(channel)}&`).join("")}`;
+}
+
+export function rfc3339(ms: number): string {
+  return new Date(ms).toISOString();
+}

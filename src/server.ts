@@ -1,0 +1,127 @@
+import { mkdirSync, readFileSync } from "node:fs";
+import type { Server } from "bun";
+import { type OpenedApps, openApps } from "./auth/app.ts";
+import { StreamLimits } from "./auth/limits.ts";
+import type { Broker } from "./broker/broker.ts";
+import { openBroker } from "./broker/open.ts";
+import type { Settings } from "./config.ts";
+import { Hub } from "./hub/hub.ts";
+import { Addresses } from "./http/address.ts";
+import type { Clock, Gateway, Log } from "./http/gateway.ts";
+import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
+
+/** How often streams are looked at for heartbeats, ends and stalls. */
+const TICK_MS = 100;
+/** How often retention is seen to. */
+const TRIM_MS = 1000;
+/** Bun's own limit answers without a body, so ours (`SOCKET_MAX_BODY_BYTES`) must always be met first. */
+const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
+
+export interface RunningServer {
+  /** Where it listens: `http://127.0.0.1:3000`. */
+  readonly url: string;
+  readonly port: number;
+  readonly apps: OpenedApps;
+  /**
+   * Ends every stream, each told to reconnect, answers what is under way, closes the store. Resolves once all of it is
+   * done; called again, with the first call's result.
+   */
+  stop(): Promise<void>;
+}
+
+/** Opens the store and listens. Rejects with ConfigError for a setting that cannot be met, else with what went wrong. */
+export async function startServer(settings: Settings, log: Log, clock: Clock = SYSTEM): Promise<RunningServer> {
+  const opened = await openApps(settings.apps);
+  for (const warning of opened.warnings) log("warn", warning);
+  const broker = await openBroker(storeAddress(settings), {
+    now: clock.now,
+    retention: (app) => opened.apps.byId(app)?.retention ?? settings.apps[0]!.retention,
+    idempotencyTtlMs: settings.idempotencyTtlMs,
+    log,
+  });
+  try {
+    const hub = new Hub({
+      broker,
+      schedule: setImmediate,
+      elapsed: clock.elapsed,
+      random: clock.random,
+      heartbeatMs: settings.heartbeatMs,
+      stallMs: settings.stallMs,
+      report: (error) => log("error", "unexpected error in the hub", { error }),
+    });
+    await broker.start(hub);
+    const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
+    const gateway: Gateway = { settings, apps: opened.apps, broker, hub, limits, clock, log, draining: false };
+    return listen(gateway, opened);
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+}
+
+/** `sqlite:` alone is a file in the data folder. */
+function storeAddress({ broker, dataFolder }: Settings): string {
+  if (!/^sqlite:(\?|$)/.test(broker)) return broker;
+  mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
+  return broker.replace("sqlite:", `sqlite:${dataFolder}/messages.db`);
+}
+
+const SYSTEM: Clock = { now: Date.now, elapsed: () => performance.now(), random: Math.random };
+
+function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
+  const { settings, hub, broker, log } = gateway;
+  const addresses = new Addresses(settings.publicUrl, settings.trustedProxies);
+  const app = routes(gateway, addresses).listen({
+    port: settings.port,
+    hostname: settings.host,
+    idleTimeout: IDLE_TIMEOUT_S,
+    maxRequestBodySize: NO_BODY_LIMIT,
+    reusePort: false,
+  });
+  const server = app.server as Server<unknown>;
+  const ticking = setInterval(() => hub.tick(), TICK_MS);
+  const trimming = setInterval(trimmer(broker, log), TRIM_MS);
+
+  async function stop(): Promise<void> {
+    gateway.draining = true;
+    hub.closeAll("drain", true);
+    clearInterval(ticking);
+    clearInterval(trimming);
+    await server.stop();
+    await broker.close();
+  }
+
+  let stopping: Promise<void> | null = null;
+  return {
+    url: server.url.origin,
+    port: server.port!,
+    apps,
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+/** Takes retention's steps one after another, each in a turn of its own, until there is nothing more to do. */
+function trimmer(broker: Broker, log: Log): () => void {
+  let trimming = false;
+  async function trim(): Promise<void> {
+    while (await broker.trim()) await new Promise(setImmediate);
+  }
+  return () => {
+    if (trimming) return;
+    trimming = true;
+    trim()
+      .catch((error: unknown) => log("error", "retention failed", { error }))
+      .finally(() => (trimming = false))
+      .catch(() => undefined);
+  };
+}
+
+/** 80 % of the descriptor limit: at the limit itself the process could accept nothing and would spin. 0 where unknown. */
+function streamsByDescriptors(): number {
+  try {
+    const limit = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return limit === undefined ? 0 : Math.floor(Number(limit) * 0.8);
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,37 @@
+import { version } from "../package.json";
+import type { Settings } from "./config.ts";
+import type { RunningServer } from "./server.ts";
+
+/** What is shown at start: lines to paste into another terminal in the same folder. Holds no secret. */
+export function welcome(settings: Settings, server: RunningServer): string {
+  const url = settings.publicUrl ?? `http://${shownHost(settings.host)}:${server.port}`;
+  const [app] = settings.apps;
+  const file = app!.secretFile;
+  const secret = file === null ? "<the app's secret>" : `$(cat ${quoted(file)})`;
+  const authorization = `-H "Authorization: key=${secret}"`;
+  const lines = [
+    `Service Socket ${version} listens on ${url}`,
+    ...server.apps.made.map((made) => `A secret was made for you: it is in ${made}`),
+    "",
+    "Listen, in another terminal in this folder:",
+    `  curl -N ${authorization} ${url}/channel/news/stream`,
+    "",
+    "Publish, in a third one:",
+    `  curl ${authorization} -d channel=news -d data=hello ${url}/chat/send`,
+    "",
+    `Or open ${url}/ in a browser.`,
+    "",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** An address that listens everywhere is reached as localhost. */
+function shownHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** As a shell word. */
+function quoted(path: string): string {
+  return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
+}
