@@ -1,0 +1,27 @@
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where everything that the bench makes is put; not under version control. */
+export const BUILD = join(import.meta.dir, ".build");
+
+export const LOAD = join(BUILD, "load");
+export const KEEP = join(BUILD, "keep");
+
+function compile(to: string, sources: string[]): void {
+  const done = Bun.spawnSync(["cc", "-O2", "-Wall", "-Wextra", "-o", to, ...sources]);
+  if (done.exitCode !== 0) throw new Error(`cc failed on ${to}:\n${done.stderr.toString()}`);
+}
+
+/** Compiles the load generator and `keep`. False when there is no C compiler. Throws when compiling fails. */
+export function build(): boolean {
+  if (Bun.which("cc") === null) return false;
+  mkdirSync(BUILD, { recursive: true });
+  const folder = join(import.meta.dir, "load");
+  const sources = readdirSync(folder).filter((name) => name.endsWith(".c"));
+  compile(
+    LOAD,
+    sources.map((name) => join(folder, name)),
+  );
+  compile(KEEP, [join(import.meta.dir, "keep.c")]);
+  return existsSync(LOAD) && existsSync(KEEP);
+}

@@ -1,0 +1,95 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { KEEP } from "./build.ts";
+
+/** The longest that a server under test lives, whatever happens to the bench. */
+const LIFE_S = 1800;
+
+const running = new Set<Subprocess>();
+const folders = new Set<string>();
+
+/** A folder that is removed when the bench ends. */
+export function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), "service-socket-bench-"));
+  folders.add(made);
+  return made;
+}
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const port = probe.port;
+  probe.stop(true);
+  return port;
+}
+
+/** Starts a program that ends with the bench, at the latest after half an hour. What it prints goes to `log`. */
+export function start(command: string[], env: Record<string, string>, log: string): Subprocess {
+  const child = Bun.spawn([KEEP, String(LIFE_S), ...command], {
+    cwd: join(import.meta.dir, ".."),
+    env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/", ...env },
+    stdin: "ignore",
+    stdout: Bun.file(log),
+    stderr: Bun.file(`${log}.err`),
+  });
+  return track(child);
+}
+
+/** Makes sure that a program is ended with the bench. */
+export function track<T extends Subprocess>(child: T): T {
+  running.add(child);
+  void child.exited.then(() => running.delete(child));
+  return child;
+}
+
+/** Ends a program by its id: politely, and after two seconds for certain. */
+export async function end(child: Subprocess): Promise<void> {
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 2000);
+  await child.exited;
+  clearTimeout(timer);
+}
+
+/** Ends all that still runs and removes what was made. */
+export async function endAll(): Promise<void> {
+  await Promise.all([...running].map(end));
+  for (const made of folders) rmSync(made, { recursive: true, force: true });
+  folders.clear();
+}
+
+/** The process and everything below it, as a comma list. */
+export function family(pid: number): string {
+  const parents = new Map<number, number>();
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+      parents.set(Number(entry), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+    } catch {
+      // It ended while the list was read.
+    }
+  }
+  const members = [pid];
+  for (const member of members)
+    for (const [child, parent] of parents) if (parent === member && !members.includes(child)) members.push(child);
+  return members.join(",");
+}
+
+/** Asks until the address answers 200, for at most 15 seconds; throws with what the program said otherwise. */
+export async function ready(child: Subprocess, address: string, log: string): Promise<void> {
+  const until = performance.now() + 15_000;
+  while (performance.now() < until && child.exitCode === null) {
+    try {
+      const answer = await fetch(address, { signal: AbortSignal.timeout(1000) });
+      await answer.arrayBuffer();
+      if (answer.ok || address.endsWith("/")) return; // any answer to "/" shows that it listens
+    } catch {
+      // Not listening yet.
+    }
+    await Bun.sleep(25);
+  }
+  const said = [log, `${log}.err`].map((path) => readFileSync(path, "utf8").slice(-2000)).join("");
+  throw new Error(`${address} did not get ready (exit ${child.exitCode}): ${said}`);
+}

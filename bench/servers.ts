@@ -1,0 +1,102 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { end, family, folder, freePort, ready, start } from "./process.ts";
+import { nchanConfig } from "./rivals/nchan.ts";
+
+/** A server under test that answers. */
+export interface Server {
+  readonly name: string;
+  readonly port: number;
+  /** All of its processes, as a comma list. */
+  readonly pids: string;
+  /** Options of the load generator: how to publish on channel `c<n>`. */
+  readonly publish: Record<string, string | string[]>;
+  stop(): Promise<void>;
+}
+
+/** The secret of the one app; 32 characters are the least that is taken. */
+export const SECRET = "bench-secret-of-forty-characters-0000000";
+
+const JSON_BODY = "Content-Type: application/json";
+
+let command = ["bun", join(import.meta.dir, "..", "src", "main.ts")];
+
+/** Measures another build than this checkout: any program that takes the same settings. */
+export function measure(other: string): void {
+  command = other.split(" ");
+}
+
+async function serve(
+  name: string,
+  program: (port: number, temp: string) => string[],
+  env: (temp: string) => Record<string, string>,
+  probe: string,
+  publish: Server["publish"],
+): Promise<Server> {
+  const port = freePort();
+  const temp = folder();
+  const log = join(temp, "log");
+  const child = start(program(port, temp), { PORT: String(port), ...env(temp) }, log);
+  await ready(child, `http://127.0.0.1:${port}${probe}`, log);
+  return { name, port, pids: family(child.pid), publish, stop: () => end(child) };
+}
+
+/** This project. `settings` are added to, or stand in the place of, the bench's own environment variables. */
+export function ours(broker: "sqlite" | "memory", settings: Record<string, string> = {}): Promise<Server> {
+  return serve(
+    `ours (${broker})`,
+    () => command,
+    (temp) => ({
+      APP_SECRET: SECRET,
+      SOCKET_HOST: "127.0.0.1",
+      SOCKET_DATA: temp,
+      ...(broker === "memory" ? { SOCKET_BROKER: "memory:" } : {}),
+      SOCKET_MAX_STREAMS_PER_APP: "0",
+      SOCKET_PUBLIC_CHANNELS: "**",
+      SOCKET_DRAIN: "0",
+      SOCKET_LOG_LEVEL: "warn",
+      ...settings,
+    }),
+    "/readyz",
+    { publishHeader: [`Authorization: key=${SECRET}`, JSON_BODY] },
+  );
+}
+
+/** One of the programs in `rivals/`. */
+export function rival(name: "listen" | "elysia" | "better-sse" | "serve"): Promise<Server> {
+  return serve(
+    name === "listen" ? "bare Bun.listen" : name === "serve" ? "bare Bun.serve" : name,
+    () => ["bun", join(import.meta.dir, "rivals", `${name}.ts`)],
+    () => ({ NODE_ENV: "production" }),
+    "/",
+    { publishHeader: [JSON_BODY] },
+  );
+}
+
+/** How nginx gets nchan: built in (""), the path of its module, or null where it is not installed. */
+export function findNchan(): string | null {
+  if (Bun.which("nginx") === null) return null;
+  const built = Bun.spawnSync(["nginx", "-V"]).stderr.toString();
+  if (/--add-module=\S*nchan/.test(built)) return "";
+  const modules = /--modules-path=(\S+)/.exec(built)?.[1] ?? "/usr/lib/nginx/modules";
+  const module = join(modules, "ngx_nchan_module.so");
+  return existsSync(module) ? module : null;
+}
+
+export function nchan(module: string): Promise<Server> {
+  return serve(
+    "nchan",
+    (port, temp) => {
+      const config = join(temp, "nginx.conf");
+      writeFileSync(config, nchanConfig(temp, port, module === "" ? null : module));
+      return ["nginx", "-p", temp, "-c", config];
+    },
+    () => ({}),
+    "/",
+    {
+      publishPath: "/publish/c{channel}",
+      publishBody: "{data}",
+      publishHeader: ["X-EventSource-Event: m", "Content-Type: text/plain"],
+    },
+  );
+}
