@@ -13,9 +13,12 @@ const CHUNK_BYTES = 256 * 1024;
 /** What all feeds of a node keep together; when it is full, each keeps only what is still to be sent. */
 export class LogBudget {
   readonly limitBytes: number;
+  readonly chunkBytes: number;
   usedBytes = 0;
-  constructor(limitBytes: number) {
+
+  constructor(limitBytes: number, chunkBytes = CHUNK_BYTES) {
     this.limitBytes = limitBytes;
+    this.chunkBytes = chunkBytes;
   }
 }
 
@@ -195,7 +198,7 @@ export class Feed {
     let bytes = 0;
     while (end < this.#log.length) {
       bytes += this.#log[end]!.in(this.format).length;
-      if (bytes > CHUNK_BYTES && end > start) break;
+      if (bytes > this.#budget.chunkBytes && end > start) break;
       end += 1;
     }
     return this.#log.slice(start, end);

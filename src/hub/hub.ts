@@ -33,6 +33,13 @@ const TICK_STREAMS = 1000;
 /** What all feeds keep in memory together. */
 const LOG_BUDGET_BYTES = 64 * 1024 * 1024;
 
+/** Bounds that are no settings. Each has a default that was measured; others break the work at other points. */
+export interface HubLimits {
+  readonly sliceWrites: number;
+  readonly chunkBytes: number;
+  readonly logBudgetBytes: number;
+}
+
 export interface HubOptions {
   readonly broker: Pick<Broker, "read" | "follow" | "unfollow">;
   /** Runs a function in a later turn of the event loop; `setImmediate`, but for tests. */
@@ -47,6 +54,7 @@ export interface HubOptions {
   readonly stallMs: number;
   /** Told what was unexpected. */
   readonly report: (error: unknown) => void;
+  readonly limits?: Partial<HubLimits>;
 }
 
 /** What the hub knows of one app. */
@@ -76,14 +84,18 @@ export class Hub implements Listener {
   readonly #options: HubOptions;
   readonly #apps = new Map<AppId, App>();
   readonly #schedule = new Schedule();
-  readonly #budget = new LogBudget(LOG_BUDGET_BYTES);
+  readonly #budget: LogBudget;
+  readonly #sliceWrites: number;
   /** Apps with work, in the order of their turns. */
   readonly #busy = new Queue<App>();
   #scheduled = false;
   #streams = 0;
 
   constructor(options: HubOptions) {
+    const { sliceWrites = SLICE_WRITES, chunkBytes, logBudgetBytes = LOG_BUDGET_BYTES } = options.limits ?? {};
     this.#options = options;
+    this.#sliceWrites = sliceWrites;
+    this.#budget = new LogBudget(logBudgetBytes, chunkBytes);
   }
 
   /** Open streams: of one app, or of all. */
@@ -248,7 +260,7 @@ export class Hub implements Listener {
   }
 
   #slice(app: App): void {
-    let left = SLICE_WRITES;
+    let left = this.#sliceWrites;
     while (left > 0) {
       const item = app.work.shift();
       if (item === undefined) return;
