@@ -83,3 +83,19 @@ export function folder(): { path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), "service-socket-broker-"));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
+
+/** What a promise rejects with; undefined when it does not. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The sentence of the Error that a promise rejects with; empty when it does not. */
+export async function refusal(promise: Promise<unknown>): Promise<string> {
+  const error = await rejection(promise);
+  return error instanceof Error ? error.message : "";
+}

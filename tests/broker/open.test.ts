@@ -1,0 +1,36 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { openBroker } from "../../src/broker/open.ts";
+import { Ear, Settings, draft, folder, refusal } from "./fixture.ts";
+
+const FORMS = "take memory:, sqlite:path or sqlite:path?synchronous=full";
+
+test("memory: opens a broker in this process", async () => {
+  const broker = await openBroker("memory:", new Settings());
+  await broker.start(new Ear());
+  expect((await broker.publish("app", [draft("a")])).seq).toBe(1);
+});
+
+test.each([[""], ["?synchronous=normal"], ["?synchronous=full"]])(
+  "sqlite:path%s opens a broker on a file",
+  async (query) => {
+    using kept = folder();
+    const broker = await openBroker(`sqlite:${join(kept.path, "store.db")}${query}`, new Settings());
+    await broker.start(new Ear());
+    expect((await broker.publish("app", [draft("a")])).seq).toBe(1);
+    await broker.close();
+  },
+);
+
+test.each([
+  ["", 'The broker "" is not known'],
+  ["sqlite", 'The broker "sqlite" is not known'],
+  ["postgres://localhost", 'The broker "postgres://localhost" is not known'],
+  ["sqlite:", 'The broker "sqlite:" names no file'],
+  ["sqlite:x?synchronous=off", 'The broker "sqlite:x?synchronous=off" has a parameter that is not known'],
+  ["sqlite:x?cache=1", 'The broker "sqlite:x?cache=1" has a parameter that is not known'],
+  ["redis://:secret@host", "A Redis broker is not in this version"],
+  ["rediss://host", "A Redis broker is not in this version"],
+])("%p is refused with the forms that are taken", async (address, start) => {
+  expect(await refusal(openBroker(address, new Settings()))).toBe(`${start}; ${FORMS}.`);
+});
