@@ -47,15 +47,16 @@ export class JsonFields implements Fields {
   }
 
   given(name: string): Given | undefined {
-    const at = this.#members.findIndex((member) => member.key === name);
-    const member = this.#members[at];
-    if (member === undefined) return undefined;
-    const field = this.field(name);
-    for (let i = at + 1; i < this.#members.length; i++) {
-      if (this.#members[i]!.key === name) throw repeated(field, "twice in the body");
+    let found: Member | undefined;
+    for (const member of this.#members) {
+      if (member.key !== name) continue;
+      if (found !== undefined) throw repeated(this.field(name), "twice in the body");
+      found = member;
     }
-    const json = (): string => part(this.#text, member.start, member.end);
-    return { field, place: "body", value: this.#value[name], json };
+    if (found === undefined) return undefined;
+    const { start, end } = found;
+    const json = (): string => part(this.#text, start, end);
+    return { field: this.field(name), place: "body", value: this.#value[name], json };
   }
 }
 

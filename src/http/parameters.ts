@@ -77,6 +77,7 @@ export class Parameters implements Fields {
   }
 
   given(name: string): Given | undefined {
+    if (this.#query.length === 0 && this.#object !== null) return this.#object.given(name);
     const inQuery = named(this.#query, name, "query");
     const inForm = named(this.#form, name, "body");
     if (inQuery.length > 1) throw repeated(name, "twice in the query");
