@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
+import { ApiError } from "../../src/core/errors.ts";
 import { failure, nextRequestId, success } from "../../src/http/answer.ts";
 import { readBody } from "../../src/http/body.ts";
 
 const LIMIT = 100_000;
 
 let server: Bun.Server<undefined>;
+/** Told of every refusal, also of one that nobody is left to read. */
+let refusal: (type: string) => void = () => undefined;
 
 beforeAll(() => {
   server = Bun.serve({
@@ -16,6 +19,7 @@ beforeAll(() => {
       try {
         return success((await readBody(request, LIMIT)).length, id);
       } catch (error) {
+        if (error instanceof ApiError) refusal(error.type);
         return failure(error, id, () => expect.unreachable("an unexpected error"));
       }
     },
@@ -122,6 +126,16 @@ describe("a body that cannot be read", () => {
     for (const bytes of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0x61, 0xe2, 0x82]]) {
       const body = new Uint8Array(bytes);
       expect(await post(body)).toMatchObject({ code: 400, Error: { type: "body_invalid" } });
+    }
+  });
+
+  test("is refused when its sender goes away in the middle", async () => {
+    for (const rest of ["Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]) {
+      const refused = new Promise<string>((resolve) => (refusal = resolve));
+      const socket = connect(server.port!, "127.0.0.1");
+      socket.end(`POST / HTTP/1.1\r\nHost: h\r\n${rest}`);
+      expect(await refused).toBe("bad_request");
+      socket.destroy();
     }
   });
 
