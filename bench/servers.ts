@@ -41,13 +41,13 @@ async function serve(
   return { name, port, pids: family(child.pid), publish, stop: () => end(child) };
 }
 
-/** This project. `settings` are added to, or stand in the place of, the bench's own environment variables. */
+/** This project. `settings` are added to the bench's own environment variables, or stand in their place. */
 export function ours(broker: "sqlite" | "memory", settings: Record<string, string> = {}): Promise<Server> {
   return serve(
     `ours (${broker})`,
     () => command,
     (temp) => ({
-      APP_SECRET: SECRET,
+      ...(settings["SOCKET_CONFIG"] === undefined ? { APP_SECRET: SECRET } : {}), // the file has its apps' secrets
       SOCKET_HOST: "127.0.0.1",
       SOCKET_DATA: temp,
       ...(broker === "memory" ? { SOCKET_BROKER: "memory:" } : {}),

@@ -18,6 +18,9 @@ typedef struct {
   uint32_t index;
   int8_t digits; // read of a mark so far; -1 outside of one
   uint32_t value, replayed;
+  bool chunked, size_read; // of the chunk that is read now: its size line is read
+  uint64_t chunk;          // bytes left of it, or what is read of its size
+  uint64_t text;           // bytes of the body without chunk framing
   Buffer head;
 } Stream;
 
@@ -122,9 +125,9 @@ static void take_mark(Stream *s, int64_t at) {
 static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
 
 // Finds marks also where a read ended in the middle of one.
-static void take_body(Stream *s, const char *p, size_t length, int64_t at) {
+static void take_text(Stream *s, const char *p, size_t length, int64_t at) {
   const char *end = p + length;
-  opening.bytes += length;
+  s->text += length;
   while (p < end) {
     if (s->digits < 0) {
       if (!(p = memchr(p, '~', (size_t)(end - p)))) return;
@@ -144,12 +147,33 @@ static void take_body(Stream *s, const char *p, size_t length, int64_t at) {
   }
 }
 
+// One byte of a chunk's size line. The empty line after a chunk's data has no digits, and is passed.
+static void take_size(Stream *s, char c) {
+  int digit = hex(c >= 'A' && c <= 'F' ? (char)(c + 32) : c);
+  if (digit >= 0) s->chunk = s->chunk << 4 | (uint64_t)digit;
+  else if (c == '\n') s->size_read = s->chunk > 0;
+}
+
+static void take_body(Stream *s, const char *p, size_t length, int64_t at) {
+  const char *end = p + length;
+  opening.bytes += length;
+  if (!s->chunked) take_text(s, p, length, at);
+  while (s->chunked && p < end) {
+    if (!s->size_read) {
+      take_size(s, *p++);
+      continue;
+    }
+    size_t part = (size_t)(end - p) < s->chunk ? (size_t)(end - p) : (size_t)s->chunk;
+    take_text(s, p, part, at);
+    p += part;
+    s->chunk -= part;
+    if (!s->chunk) s->size_read = false;
+  }
+}
+
 static bool is_200(const Buffer *head) {
   return head->length > 12 && !memcmp(head->bytes, "HTTP/1.", 7) && !memcmp(head->bytes + 8, " 200", 4);
 }
-
-// Chunk framing that comes with the head is no greeting: it must hold something beside a chunk's size.
-static bool has_greeting(const char *body) { return body[strspn(body, "0123456789abcdefABCDEF\r\n")] != 0; }
 
 static void take_head(Stream *s, const char *bytes, size_t length, int64_t at) {
   buffer_add(&s->head, bytes, length);
@@ -162,14 +186,15 @@ static void take_head(Stream *s, const char *bytes, size_t length, int64_t at) {
     end_stream(s, "not 200");
     return;
   }
-  const char *body = end + 4;
   if (s->state == HEAD) {
-    take_body(s, body, s->head.length - (size_t)(body - s->head.bytes), at);
+    const char *coding = strcasestr(s->head.bytes, "\r\ntransfer-encoding: chunked");
+    s->chunked = coding && coding < end;
     s->state = BODY;
+    take_body(s, end + 4, s->head.length - (size_t)(end + 4 - s->head.bytes), at);
   } else {
     take_body(s, bytes, length, at);
   }
-  if (!options->greeting || has_greeting(body)) settle(s, OPEN);
+  if (!options->greeting || s->text) settle(s, OPEN);
 }
 
 static void stream_ready(Source *source, uint32_t events) {

@@ -13,7 +13,7 @@ function twoApps(): Promise<Server> {
   const file = join(folder(), "apps.json");
   const apps = Object.entries(SECRETS).map(([id, secret]) => ({ id, secrets: [secret] }));
   writeFileSync(file, JSON.stringify({ apps }));
-  return ours("sqlite", { SOCKET_CONFIG: file, APP_SECRET: "" });
+  return ours("sqlite", { SOCKET_CONFIG: file });
 }
 
 function as(app: keyof typeof SECRETS) {
@@ -34,7 +34,7 @@ interface Look {
 async function look(server: Server, seconds: number): Promise<Look> {
   const [probe, small] = await Promise.all([
     load(server, { method: "GET", publishPath: "/healthz", messages: 1_000_000, seconds, settle: 0 }),
-    load(server, { ...as("small"), streams: 1, rate: 100, messages: 10_000, window: 64, seconds, settle: 0 }),
+    load(server, { ...as("small"), streams: 1, rate: 100, messages: 10_000, publishers: 64, seconds, settle: 0 }),
   ]);
   return { probe, small };
 }
