@@ -1,8 +1,8 @@
 import { isChannel } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
-import { elementsOf, type Json, JsonError, parseJson, type Span } from "../core/json.ts";
+import { elementsOf, JsonError, parseJson, type Span } from "../core/json.ts";
 import type { Draft } from "../core/message.ts";
-import { type Fields, type Given, JsonFields, textOf } from "./fields.ts";
+import { type Fields, JsonFields, textOf } from "./fields.ts";
 import { CHANNEL_RULE, type Parameters } from "./parameters.ts";
 
 /** Every limit: 0 means none. */
@@ -55,7 +55,8 @@ export function batchFrom(parameters: Parameters, limits: DraftLimits): Draft[] 
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw new ApiError("batch_invalid", `\`body[${i}]\` takes an object.`, `body[${i}]`);
     }
-    return draftFrom(new JsonFields(text, value, element, `body[${i}].`), limits);
+    const fields = taking(`body[${i}]`, () => new JsonFields(text, value, element, `body[${i}].`));
+    return draftFrom(fields, limits);
   });
 }
 
@@ -80,16 +81,18 @@ function arrayOf(parameters: Parameters, limits: DraftLimits): Elements {
     const text = given.json();
     return { text, values: given.value, elements: elementsOf(text, { start: 0, end: text.length }) };
   }
-  const json = parsed(given, limits.maxJsonDepth);
+  const json = taking("body", () => parseJson(given.value as string, limits.maxJsonDepth));
   if (!Array.isArray(json.value)) throw notAnArray();
   return { text: json.text, values: json.value, elements: json.elements };
 }
 
-function parsed(given: Given, maxDepth: number): Json {
+/** What is wrong with the JSON of the batch, told with the field where it is. */
+function taking<T>(field: string, read: () => T): T {
   try {
-    return parseJson(given.value as string, maxDepth);
+    return read();
   } catch (error) {
-    throw error instanceof JsonError ? new ApiError("batch_invalid", `\`body\` ${error.message}.`, "body") : error;
+    if (!(error instanceof JsonError)) throw error;
+    throw new ApiError("batch_invalid", `\`${field}\` ${error.message}.`, field);
   }
 }
 

@@ -30,7 +30,7 @@ export class JsonFields implements Fields {
   readonly #members: readonly Member[];
   readonly #prefix: string;
 
-  /** `prefix` stands before the names in errors: `body[3].`. Default "". */
+  /** `prefix` stands before the names in errors: `body[3].`. Default "". Throws JsonError as `membersOf` does. */
   constructor(text: string, value: unknown, at: Span | readonly Member[], prefix = "") {
     this.#text = text;
     this.#value = value as Record<string, unknown>;

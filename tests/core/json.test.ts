@@ -17,6 +17,8 @@ function write(value: unknown, gap: () => string): string {
 
 const nested = (levels: number): string => `${"[".repeat(levels)}${"]".repeat(levels)}`;
 
+const object = (count: number): string => `{${Array.from({ length: count }, (_, i) => `"${i}":1`).join(",")}}`;
+
 const took = (work: () => void): number => {
   const start = performance.now();
   work();
@@ -138,6 +140,14 @@ describe("what is refused", () => {
     expect(() => parseJson(nested(33), 32)).toThrow("deeper than 32 levels");
     expect(() => parseJson(`{"data":${nested(32)}}`, 32)).toThrow(JsonError);
     expect(parseJson(`{"data":${JSON.stringify(nested(1000))}}`, 2).members).toHaveLength(1);
+  });
+
+  test("an object of more than 1,000 members is refused, deeper within it is not", () => {
+    expect(parseJson(object(1000), 32).members).toHaveLength(1000);
+    expect(() => parseJson(object(1001), 32)).toThrow("more than 1000 members");
+    const within = `[${object(1001)}]`;
+    expect(() => membersOf(within, parseJson(within, 32).elements[0]!)).toThrow(JsonError);
+    expect(parseJson(`{"data":${object(1001)}}`, 32).members).toHaveLength(1);
   });
 
   test("the refusal repeats nothing of the text", () => {
