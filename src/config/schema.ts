@@ -1,5 +1,6 @@
 import { type SchemaOptions, type Static, type TSchema, Type } from "@sinclair/typebox";
-import { KINDS, type KindName, parseDuration, parseSize } from "./values.ts";
+import { parseDuration } from "../core/duration.ts";
+import { KINDS, type KindName, parseSize } from "./values.ts";
 
 /** What stands beside a setting's type, so that `--help`, documents and the loader read from one table. */
 export interface Facts {

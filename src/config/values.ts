@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { isChannel, isPattern } from "../core/channel.ts";
+import { DURATION_MS, parseDuration } from "../core/duration.ts";
 
 /** How one kind of setting is read from text, and how it is told to people. */
 export interface Kind {
@@ -13,24 +14,14 @@ export interface Kind {
   readonly show?: (value: number) => string;
 }
 
-const DURATION_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const SIZE_BYTES = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
-
-/** `500ms 15s 10m 1h 2d` in milliseconds; a plain `0` is 0, any other plain number is refused for want of a unit. */
-export function parseDuration(text: string): number | undefined {
-  return text === "0" ? 0 : parseIn(text, /^([0-9]{1,15})(ms|s|m|h|d)$/, DURATION_MS);
-}
 
 /** `64KiB 1MiB 1GiB`, or a number of bytes. */
 export function parseSize(text: string): number | undefined {
-  return parseIn(text, /^([0-9]{1,15})(KiB|MiB|GiB)?$/, SIZE_BYTES);
-}
-
-function parseIn(text: string, form: RegExp, units: Readonly<Record<string, number>>): number | undefined {
-  const match = form.exec(text);
+  const match = /^([0-9]{1,15})(KiB|MiB|GiB)?$/.exec(text);
   if (match === null) return undefined;
-  const value = Number(match[1]) * (match[2] === undefined ? 1 : units[match[2]]!);
-  return Number.isSafeInteger(value) ? value : undefined;
+  const bytes = Number(match[1]) * (match[2] === undefined ? 1 : SIZE_BYTES[match[2] as keyof typeof SIZE_BYTES]);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
 /** In the largest unit that divides it: 5400000 is `90m`. */
