@@ -26,7 +26,6 @@ export class Reading {
   readonly #ofSeqs: Query<MessageRow>;
   readonly #window: Query<[number]>;
   readonly #scan: Query<[number, number]>;
-  readonly #newest: Query<[number]>;
   readonly #timeFrom: Query<[number, number]>;
   readonly #names: Query<[string]>;
 
@@ -41,9 +40,6 @@ export class Reading {
         WHERE channel IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`);
     this.#scan = statements.prepare(
       "SELECT seq, channel FROM messages WHERE app = ? AND seq > ? AND seq <= ? ORDER BY seq",
-    );
-    this.#newest = statements.prepare(
-      "SELECT seq FROM messages WHERE channel = ? AND seq > ? ORDER BY seq DESC LIMIT ?",
     );
     this.#timeFrom = statements.prepare(
       "SELECT seq, time FROM messages WHERE app = ? AND seq >= ? ORDER BY seq LIMIT 1",
@@ -69,25 +65,21 @@ export class Reading {
 
   seek(history: StoredHistory, selection: Selection, start: Start): Position {
     const { count } = start;
-    let found: number[] = [];
-    let after = start.kind === "since" ? this.#before(history, start.sinceMs) : 0;
-    let bound = count;
-    for (const record of history.channels.newestFirst(selection)) {
-      if (record.first === 0 || count <= 0) continue;
-      if (record.last <= after) {
-        if (selection.patterns.length > 0) break; // all that follow are older
-        continue;
-      }
-      for (const [seq] of this.#newest.rows(record.id, after, count)) found.push(seq);
-      if (found.length >= bound) {
-        found = found.sort((a, b) => b - a).slice(0, count);
-        after = Math.max(after, found.at(-1)! - 1);
-        bound = 2 * count;
-      }
+    const lowest = start.kind === "since" ? this.#before(history, start.sinceMs) : 0;
+    let total = 0;
+    let oldest: number[] = []; // of what was found, the part that was found last
+    let end = history.head;
+    // from the newest end, so that a pattern looks only at the channels that were active in what is looked at
+    for (let width = 2 * count; total < count && end > lowest; width *= 4) {
+      const from = Math.max(lowest, end - Math.min(width, MAX_WINDOW));
+      const active = history.channels.activeAfter(selection, from);
+      const seqs = active.length === 0 ? [] : this.#stretch(history, idsOf(active), from, end, Infinity);
+      if (seqs.length > 0) oldest = seqs;
+      total += seqs.length;
+      end = from;
     }
-    found.sort((a, b) => b - a);
-    const oldest = found[Math.min(count, found.length) - 1];
-    return history.position(oldest === undefined ? history.head : oldest - 1);
+    const first = oldest[Math.max(0, total - count)];
+    return history.position(first === undefined ? history.head : first - 1);
   }
 
   channels(history: StoredHistory, prefix: string, after: string, limit: number): ChannelSummary[] {
@@ -111,8 +103,7 @@ export class Reading {
 
   /**
    * The oldest `limit` seqs of many channels after a position. Looks at one stretch of the sequence after the other,
-   * each as wide as should hold enough: by each channel's index where they are few, in the app's order where they are
-   * many.
+   * each as wide as should hold enough.
    */
   #merge(history: StoredHistory, active: readonly ChannelRecord[], from: number, limit: number): number[] {
     const { head } = history;
@@ -123,20 +114,38 @@ export class Reading {
       start = Math.min(start, first - 1);
     }
     start = Math.max(start, from);
-    const ids = new Set(active.map(({ id }) => id));
-    const list = JSON.stringify([...ids]);
+    const ids = idsOf(active);
     const found: number[] = [];
     for (let width = Math.ceil((1.5 * limit) / density); found.length < limit && start < head; width *= 4) {
       const end = Math.min(head, start + Math.min(width, MAX_WINDOW));
-      if (ids.size * ROWS_PER_LOOK > end - start) {
-        for (const [seq, id] of this.#scan.rows(history.id, start, end)) if (ids.has(id)) found.push(seq);
-      } else {
-        for (const [seq] of this.#window.rows(list, start, end, limit - found.length)) found.push(seq);
-      }
+      found.push(...this.#stretch(history, ids, start, end, limit - found.length));
       start = end;
     }
-    return found.slice(0, limit);
+    return found;
   }
+
+  /** The oldest `limit` seqs of channels in a stretch: by their index where they are few, else in the app's order. */
+  #stretch(history: StoredHistory, ids: Ids, start: number, end: number, limit: number): number[] {
+    if (ids.set.size * ROWS_PER_LOOK <= end - start) {
+      return this.#window.rows(ids.list, start, end, Math.min(limit, end - start)).map(([seq]) => seq);
+    }
+    const found: number[] = [];
+    for (const [seq, id] of this.#scan.rows(history.id, start, end)) {
+      if (ids.set.has(id) && found.push(seq) >= limit) break;
+    }
+    return found;
+  }
+}
+
+/** Channels by number: to look one up, and as a query takes them. */
+interface Ids {
+  readonly set: ReadonlySet<number>;
+  readonly list: string;
+}
+
+function idsOf(records: readonly ChannelRecord[]): Ids {
+  const set = new Set(records.map(({ id }) => id));
+  return { set, list: JSON.stringify([...set]) };
 }
 
 export function summaryOf(history: StoredHistory, record: ChannelRecord): ChannelSummary {

@@ -52,6 +52,7 @@ export class Model {
   }
 
   trim({ count, ageMs, bytes, appBytes, channels }: Retention, now: number): void {
+    const mostChannels = channels > 0 ? channels : Infinity;
     for (const name of this.#channels.keys()) {
       for (;;) {
         const own = this.kept.filter(({ channel }) => channel === name);
@@ -65,7 +66,7 @@ export class Model {
       if (!isOld && !(appBytes > 0 && total(this.kept) > appBytes)) break;
       this.#drop(this.kept[0]!);
     }
-    for (let over = this.#channels.size - channels; channels > 0 && over > 0; over--) {
+    while (this.#channels.size > mostChannels) {
       const [name, { last }] = [...this.#channels].sort((a, b) => a[1].last - b[1].last)[0]!;
       this.kept = this.kept.filter(({ channel }) => channel !== name);
       this.#channels.delete(name);
