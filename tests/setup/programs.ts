@@ -1,0 +1,46 @@
+/**
+ * Programs of the system that some tests need. `bun run test` sees to it that they are there, where it can; bare `bun
+ * test` leaves their tests out, because it is to pass in seconds on any machine.
+ *
+ * A test file asks for its program and registers its tests only when it got a path:
+ *
+ *     const chromium = program("chromium");
+ *     if (chromium !== null) describe("…", () => …);
+ */
+export const PROGRAMS = {
+  chromium: { package: "chromium", commands: ["chromium", "chromium-browser", "google-chrome"], tests: "in a browser" },
+} as const satisfies Record<string, { package: string; commands: readonly string[]; tests: string }>;
+
+export type ProgramName = keyof typeof PROGRAMS;
+
+/** Set by `bun run test`: run the tests that need programs as well. */
+export const ASKED = "TEST_PROGRAMS";
+
+const leftOut = new Map<ProgramName, string>();
+
+/** Where the program is, or null: it is missing, or the run does not ask for it. Null is told at the end of the run. */
+export function program(name: ProgramName): string | null {
+  const path = process.env[ASKED] === undefined ? null : find(name);
+  if (path === null) leftOut.set(name, why(name));
+  return path;
+}
+
+export function find(name: ProgramName): string | null {
+  for (const command of PROGRAMS[name].commands) {
+    const path = Bun.which(command);
+    if (path !== null) return path;
+  }
+  return null;
+}
+
+/** One line for each program whose tests were left out. */
+export function leftOutLines(): readonly string[] {
+  return [...leftOut.values()];
+}
+
+function why(name: ProgramName): string {
+  const { tests, package: named } = PROGRAMS[name];
+  const left = `Left out: tests ${tests}, which need ${name}.`;
+  if (process.env[ASKED] === undefined) return `${left} \`bun run test\` runs them.`;
+  return `${left} It is not there: install it (on Debian: apt-get install ${named}), then \`bun run test\` runs them.`;
+}
