@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** "SSck": says that a file is ours before anything in it is touched. */
@@ -81,20 +81,25 @@ export interface OpenOptions {
   readonly renewed: () => void;
 }
 
+export interface OpenFile {
+  readonly db: Database;
+  /** Held as long as the file is ours. */
+  readonly lock: Database;
+}
+
 /**
  * Opens the file for this process alone, brings it to this version, and notes that a run began.
  *
  * Throws an Error whose message is one line: the file is another process's, another program's, broken, or of a newer
  * version.
  */
-export function openDatabase(path: string, options: OpenOptions): Database {
+export function openDatabase(path: string, options: OpenOptions): OpenFile {
   let db: Database | undefined;
+  let lock: Database | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true });
+    lock = takeLock(path);
     db = new Database(path, { create: true, readwrite: true });
-    // Before the first look at the file: the lock is then held to the end of the process, however it ends, and the
-    // index of the write-ahead log is kept in memory, not in a file that another process could share.
-    db.run("PRAGMA locking_mode = EXCLUSIVE");
     db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     identify(db, path);
     db.run("PRAGMA journal_mode = WAL");
@@ -104,21 +109,41 @@ export function openDatabase(path: string, options: OpenOptions): Database {
     begin(db, options);
     db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     db.run(`PRAGMA synchronous = ${options.synchronous}`);
-    return db;
+    db.run("PRAGMA journal_size_limit = 67108864");
+    return { db, lock };
   } catch (error) {
     db?.close();
+    lock?.close();
     throw explain(error, path);
   }
 }
 
 /** Marks the end of a run in which nothing was lost, and closes the file. */
-export function closeDatabase(db: Database): void {
+export function closeDatabase({ db, lock }: OpenFile): void {
   try {
     db.run("PRAGMA synchronous = FULL");
     db.run("UPDATE node SET clean = 1");
     db.run("PRAGMA wal_checkpoint(TRUNCATE)");
   } finally {
     db.close();
+    lock.close();
+  }
+}
+
+/**
+ * A lock that the system takes back however the process ends. It is on a file of its own, since the store itself is
+ * open twice in this process: commits and checkpoints run beside each other.
+ */
+function takeLock(path: string): Database {
+  const real = existsSync(path) ? realpathSync(path) : path; // one lock by whatever link the store is found
+  const lock = new Database(`${real}.lock`, { create: true, readwrite: true });
+  try {
+    lock.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    lock.run("BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw error;
   }
 }
 

@@ -1,13 +1,13 @@
-import type { Database } from "bun:sqlite";
 import { readFileSync } from "node:fs";
 import type { Selection } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { sizeOf, type Draft } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
 import type { AppId, Broker, BrokerOptions, ChannelSummary, Listener, Once, Page, Receipt, Start } from "./broker.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { randomEpoch } from "./history.ts";
 import { Reading, summaryOf } from "./reading.ts";
-import { closeDatabase, openDatabase } from "./schema.ts";
+import { closeDatabase, openDatabase, type OpenFile } from "./schema.ts";
 import { Statements } from "./statements.ts";
 import { Store, type Commit, type Waiting } from "./store.ts";
 import { Trimming } from "./trimming.ts";
@@ -30,7 +30,8 @@ interface Queued extends Waiting {
 }
 
 interface Opened {
-  readonly db: Database;
+  readonly file: OpenFile;
+  readonly checkpoints: Checkpoints;
   readonly statements: Statements;
   readonly store: Store;
   readonly reading: Reading;
@@ -64,7 +65,7 @@ export class SqliteBroker implements Broker {
   }
 
   async start(listener: Listener): Promise<void> {
-    const db = openDatabase(this.#path, {
+    const file = openDatabase(this.#path, {
       synchronous: this.#synchronous,
       boot: (this.#options.bootId ?? linuxBootId)(),
       newEpoch: this.#options.newEpoch ?? randomEpoch,
@@ -72,14 +73,16 @@ export class SqliteBroker implements Broker {
         this.#options.log("warn", "the machine stopped without a clean close: what came last may be lost, new epoch");
       },
     });
-    const statements = new Statements(db);
+    const statements = new Statements(file.db);
     try {
-      const store = new Store(db, statements, this.#options);
+      const store = new Store(file.db, statements, this.#options);
       const trimming = new Trimming(store, statements, this.#options);
-      this.#opened = { db, statements, store, reading: new Reading(statements), trimming, listener };
+      const checkpoints = new Checkpoints(this.#path, file.db, this.#options.log, () => this.#arm());
+      this.#opened = { file, checkpoints, statements, store, reading: new Reading(statements), trimming, listener };
     } catch (error) {
       statements.close();
-      db.close();
+      file.db.close();
+      file.lock.close();
       throw new Error(`The store ${this.#path} is damaged: ${oneLine(error)}.`, { cause: error });
     }
   }
@@ -126,22 +129,28 @@ export class SqliteBroker implements Broker {
   }
 
   async trim(): Promise<boolean> {
-    return this.#use(({ trimming }) => trimming.step());
+    return this.#use(({ trimming, checkpoints }) => {
+      const { dropped, more } = trimming.step();
+      checkpoints.wrote(dropped, 0);
+      return more;
+    });
   }
 
   async check(): Promise<void> {
     // only a write shows that the disk takes one
-    this.#use(({ db }) => db.run("UPDATE node SET checked = checked + 1"));
+    this.#use(({ file }) => file.db.run("UPDATE node SET checked = checked + 1"));
   }
 
   /** Stores and acknowledges what was published before, then lets go of the file. */
   async close(): Promise<void> {
-    while (this.#opened !== null && this.#queue.length > 0) this.#turn();
     const opened = this.#opened;
-    this.#opened = null;
     if (opened === null) return;
+    await opened.checkpoints.close();
+    if (this.#opened === null) return; // closed twice
+    while (this.#queue.length > 0) this.#turn();
+    this.#opened = null;
     opened.statements.close();
-    closeDatabase(opened.db);
+    closeDatabase(opened.file);
   }
 
   #arm(): void {
@@ -153,8 +162,9 @@ export class SqliteBroker implements Broker {
   #turn(): void {
     this.#scheduled = false;
     const opened = this.#opened;
+    if (opened === null || opened.checkpoints.held) return; // which ends with a turn
     const batch = this.#take();
-    if (opened === null || batch.length === 0) return;
+    if (batch.length === 0) return;
     if (this.#queue.length > 0) this.#arm();
     let commit: Commit;
     try {
@@ -164,6 +174,10 @@ export class SqliteBroker implements Broker {
       for (const { reject } of batch) reject(unavailable());
       return;
     }
+    opened.checkpoints.wrote(
+      batch.reduce((sum, { drafts }) => sum + drafts.length, 0),
+      batch.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
     for (const [i, outcome] of commit.outcomes.entries()) {
       if (outcome instanceof ApiError) batch[i]!.reject(outcome);
       else batch[i]!.resolve(outcome);

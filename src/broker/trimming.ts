@@ -40,8 +40,8 @@ export class Trimming {
     this.#dropKey = statements.prepare("DELETE FROM keys WHERE id = ?");
   }
 
-  /** One step; true when there is more to do. */
-  step(): boolean {
+  /** One step: how much it dropped, and whether there is more to do. */
+  step(): { dropped: number; more: boolean } {
     const apps = this.#store.all();
     const turn = this.#turn++;
     return this.#store.transaction(() => {
@@ -53,7 +53,7 @@ export class Trimming {
         left -= done;
       }
       if (left > 0) left -= this.#keys(left);
-      return left <= 0;
+      return { dropped: TRIM_STEP - left, more: left <= 0 };
     });
   }
 

@@ -1,7 +1,8 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { selectionOf } from "../../src/core/channel.ts";
 import { SqliteBroker, type SqliteOptions } from "../../src/broker/sqlite.ts";
 import type { Retention } from "../../src/broker/broker.ts";
 import { NO_LIMITS, Ear, Settings, draft, folder, publishAll, read, show, trimAll, refusal } from "./fixture.ts";
@@ -214,6 +215,31 @@ test("a turn stores a bounded part of what waits, and the rest follows in order"
   const closed = broker.close(); // what was published before is stored
   expect((await Promise.all(large)).map(({ seq }) => seq)).toEqual([601, 602, 603]);
   await closed;
+});
+
+test("the log stays short under steady publishing, and a close in the middle of it loses nothing", async () => {
+  using kept = folder();
+  const path = join(kept.path, "store.db");
+  const settings = new Settings();
+  const broker = await open(path, settings);
+  let largest = 0;
+  for (let round = 0; round < 600; round++) {
+    await publishAll(
+      broker,
+      "app",
+      Array.from({ length: 50 }, (_, i) => draft(`c${(round * 7 + i * 13) % 997}`, "x".repeat(200))),
+    );
+    largest = Math.max(largest, statSync(`${path}-wal`).size);
+  }
+  expect(largest).toBeLessThan(48 * 1024 * 1024);
+  const last = Array.from({ length: 700 }, () => broker.publish("app", [draft("a")]));
+  await broker.close();
+  expect((await Promise.all(last)).at(-1)!.seq).toBe(30_700);
+  expect(settings.logged).toEqual([]);
+
+  const second = await open(path, settings);
+  expect((await second.follow("app", selectionOf(["a"]))).seq).toBe(30_700);
+  await second.close();
 });
 
 function foreign(): Buffer {

@@ -1,0 +1,90 @@
+import type { Database } from "bun:sqlite";
+import { Worker } from "node:worker_threads";
+import type { BrokerOptions } from "./broker.ts";
+
+/** How much the log grows before it is moved into the file: about 16 MiB of pages. */
+const MAX_PAGES = 4000;
+
+/** Pages that one message dirties at most, as a rule: one of the table (shared by its neighbours) and one of the index. */
+const PAGES_PER_MESSAGE = 1.5;
+
+/**
+ * Keeps the write-ahead log short without making the event loop wait for the disk.
+ *
+ * A checkpoint in another thread never holds up a commit, but the log begins anew only when all of it was moved, which
+ * never happens while commits go on. So a second checkpoint takes the little that came during the first, and for its
+ * few milliseconds commits are held; what is published meanwhile waits in the queue.
+ */
+export class Checkpoints {
+  readonly #path: string;
+  readonly #db: Database;
+  readonly #log: BrokerOptions["log"];
+  readonly #resume: () => void;
+  #thread: Worker | null = null;
+  #phase: "idle" | "first" | "second" | "none" = "idle";
+  #pages = 0;
+
+  /** `resume` is called when commits need not be held any more. */
+  constructor(path: string, db: Database, log: BrokerOptions["log"], resume: () => void) {
+    this.#path = path;
+    this.#db = db;
+    this.#log = log;
+    this.#resume = resume;
+    db.run("PRAGMA wal_autocheckpoint = 0");
+  }
+
+  /** Commits are to be held. */
+  get held(): boolean {
+    return this.#phase === "second";
+  }
+
+  /** Notes what a transaction wrote. */
+  wrote(messages: number, bytes: number): void {
+    this.#pages += 2 + messages * PAGES_PER_MESSAGE + bytes / 4096;
+    if (this.#phase !== "idle" || this.#pages < MAX_PAGES) return;
+    this.#phase = "first";
+    this.#pages = 0;
+    this.#thread ??= this.#start();
+    this.#thread.ref();
+    this.#thread.postMessage(this.#path, []);
+  }
+
+  /** Resolves once the thread has let go of the file. */
+  async close(): Promise<void> {
+    const thread = this.#thread;
+    if (thread === null || this.#phase === "none") return;
+    this.#phase = "none";
+    thread.ref();
+    const ended = new Promise((resolve) => thread.once("exit", resolve));
+    thread.postMessage(null, []);
+    await ended;
+  }
+
+  #start(): Worker {
+    const thread = new Worker(new URL("checkpoint-thread.ts", import.meta.url));
+    thread.on("message", () => this.#done());
+    thread.on("error", (error) => this.#fail(error));
+    return thread;
+  }
+
+  #done(): void {
+    if (this.#phase === "first") {
+      this.#phase = "second";
+      this.#thread?.postMessage(this.#path, []);
+    } else if (this.#phase === "second") {
+      this.#phase = "idle";
+      this.#pages = 0;
+      this.#thread?.unref(); // an idle thread keeps no process alive
+      this.#resume();
+    }
+  }
+
+  /** Without the thread, commits do it themselves, as SQLite does by default. */
+  #fail(error: unknown): void {
+    if (this.#phase === "none") return;
+    this.#log("warn", "checkpoints run on the event loop: their thread failed", { error: String(error) });
+    this.#phase = "none";
+    this.#db.run("PRAGMA wal_autocheckpoint = 1000");
+    this.#resume();
+  }
+}
