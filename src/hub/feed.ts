@@ -151,27 +151,28 @@ export class Feed {
   }
 
   /**
-   * Sends what is pending to the next subscribers, at most `limit` of them, and answers how many it looked at. A batch
-   * that is not through goes on with the next call; what is published meanwhile goes into the next batch.
+   * Hands what is pending to the next subscribers, for as long as `visit` answers that there is room for more; null for
+   * one that needs nothing. A batch that is not through goes on with the next call; what is published meanwhile goes into
+   * the next batch.
    */
-  flush(limit: number, send: (subscriber: Subscriber, bytes: Uint8Array) => void): number {
+  flush(visit: (subscriber: Subscriber, bytes: Uint8Array | null) => boolean): void {
     const batch = (this.#batch ??= this.#cut());
-    if (batch === null) return 0;
-    for (let looked = 0; looked < limit; looked++) {
-      const next = batch.rest.next();
-      if (next.done === true) {
-        this.#batch = null;
-        return looked;
-      }
-      const subscriber = next.value;
-      if (!subscriber.live || subscriber.seq >= batch.last) continue;
-      // A subscriber can be ahead of its feed: what it read from the store may not have been announced yet.
-      const ahead = subscriber.seq >= batch.first;
-      const frames = ahead ? batch.frames.filter(({ seq }) => seq > subscriber.seq) : batch.frames;
-      subscriber.seq = batch.last;
-      send(subscriber, ahead ? join(frames, this.format) : batch.bytes);
+    if (batch === null) return;
+    for (let next = batch.rest.next(); next.done !== true; next = batch.rest.next()) {
+      if (!visit(next.value, this.#take(batch, next.value))) return;
     }
-    return limit;
+    this.#batch = null;
+  }
+
+  /** What of a batch a subscriber is to be sent; its position moves. */
+  #take(batch: Batch, subscriber: Subscriber): Uint8Array | null {
+    if (!subscriber.live || subscriber.seq >= batch.last) return null;
+    const { seq } = subscriber;
+    subscriber.seq = batch.last;
+    if (seq < batch.first) return batch.bytes;
+    // A subscriber can be ahead of its feed: what it read from the store may not have been announced yet.
+    const frames = batch.frames.filter((frame) => frame.seq > seq);
+    return join(frames, this.format);
   }
 
   /** Gives back what it keeps; it is used no more. */
