@@ -178,6 +178,9 @@ export class Feed {
   /** Gives back what it keeps; it is used no more. */
   close(): void {
     this.generation += 1;
+    this.floor = null; // it may still wait for a turn: there is nothing to flush any more
+    this.#batch = null;
+    this.#sent = 0;
     this.#keep([]);
   }
 
