@@ -7,6 +7,7 @@ import { openBroker } from "./broker/open.ts";
 import type { Settings } from "./config.ts";
 import { Hub } from "./hub/hub.ts";
 import { Addresses } from "./http/address.ts";
+import { failure, nextRequestId } from "./http/answer.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
 
@@ -77,6 +78,10 @@ function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
     idleTimeout: IDLE_TIMEOUT_S,
     maxRequestBodySize: NO_BODY_LIMIT,
     reusePort: false,
+    // Of what no route could answer: Bun's own page for it shows the source.
+    development: false,
+    error: (error) =>
+      failure(error, nextRequestId(), (request) => log("error", "unexpected error", { request, error })),
   });
   const server = app.server as Server<unknown>;
   const ticking = setInterval(() => hub.tick(), TICK_MS);

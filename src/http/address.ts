@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { ApiError } from "../core/errors.ts";
 
 /** Who a request comes from and which address its sender sees, given the proxies whose `X-Forwarded-*` counts. */
 export class Addresses {
@@ -31,21 +32,33 @@ export class Addresses {
     return address;
   }
 
-  /** The address that users see, without a slash at its end. */
+  /**
+   * The address that users see, without a slash at its end. Throws ApiError `bad_request` where nothing tells it: the
+   * `Host` header is missing (HTTP/1.0) or is none.
+   */
   base(peer: string, request: Request): string {
     if (this.#publicUrl !== null) return this.#publicUrl;
-    const { protocol, host } = new URL(request.url);
-    if (!this.#trusts(plain(peer))) return `${protocol}//${host}`;
-    const scheme = first(request.headers.get("x-forwarded-proto"));
-    const name = first(request.headers.get("x-forwarded-host"));
-    const url = URL.parse(`${/^https?$/.test(scheme) ? scheme : protocol.slice(0, -1)}://${name === "" ? host : name}`);
-    return url?.origin ?? `${protocol}//${host}`;
+    const own = URL.parse(request.url);
+    const address = this.#trusts(plain(peer)) ? forwarded(request.headers, own) : own;
+    if (address !== null) return address.origin;
+    throw new ApiError(
+      "bad_request",
+      "The request needs a valid `Host` header, from which the stream's address is made.",
+    );
   }
 
   #trusts(address: string): boolean {
     const family = isIP(address);
     return family !== 0 && this.#trusted.check(address, family === 6 ? "ipv6" : "ipv4");
   }
+}
+
+/** What the proxy says of the address, and of the rest what the request itself says. */
+function forwarded(headers: Headers, own: URL | null): URL | null {
+  const scheme = first(headers.get("x-forwarded-proto"));
+  const name = first(headers.get("x-forwarded-host")) || own?.host;
+  if (name === undefined) return null;
+  return URL.parse(`${/^https?$/.test(scheme) ? scheme : "http"}://${name}`) ?? own;
 }
 
 function first(list: string | null): string {

@@ -21,14 +21,10 @@ type Server = { requestIP(request: Request): { address: string } | null; timeout
 
 /** Every address of the API. The body of this function is the list of them. */
 export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
-  /** GET requests that stand for a HEAD request. */
-  const heads = new WeakSet<Request>();
-
   function arrival(server: Server | null, request: Request): Arrival {
-    const head = heads.has(request);
     // Bun ends a connection that is idle for a while, and heartbeats do not keep it for certain.
-    if (!head) server?.timeout(request, 0);
-    return { address: addresses.client(peerOf(server, request), request.headers), head };
+    server?.timeout(request, 0);
+    return { address: addresses.client(peerOf(server, request), request.headers) };
   }
 
   const app = new Elysia({ strictPath: true })
@@ -81,12 +77,13 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     return options(gateway, request, path, allowed(path) ?? "OPTIONS");
   }
 
-  /** HEAD is GET without the body (RFC 9110 9.3.2). Answered here: a streaming route would hang on it. */
-  async function headOf(request: Request): Promise<Response> {
-    const probe = new Request(request.url, { headers: request.headers });
-    heads.add(probe);
-    const { status, headers } = await app.handle(probe);
-    return new Response(null, { status, headers });
+  /**
+   * HEAD is GET without the body (RFC 9110 9.3.2). Bun sends the body's length and never begins the body, a stream's
+   * neither. Routed here: the server's own routing hangs on a HEAD request for a stream.
+   */
+  function headOf(request: Request): Promise<Response> {
+    // The router finds the path only behind a host of some length, and the host that was sent may be none.
+    return app.handle(new Request(`http://localhost${targetOf(request.url)}`, { headers: request.headers }));
   }
 
   function known(error: unknown, request: Request): unknown {
@@ -105,5 +102,15 @@ function peerOf(server: Server | null, request: Request): string {
 }
 
 function pathOf(request: Request): string {
-  return new URL(request.url).pathname;
+  return targetOf(request.url).replace(/[?#].*$/s, "");
+}
+
+/**
+ * Path and query as they were sent. The URL of a request need not be one: it is made of the `Host` header, which may be
+ * missing (HTTP/1.0) or hold anything.
+ */
+function targetOf(url: string): string {
+  if (url.startsWith("/")) return url;
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  return start === -1 ? "/" : url.slice(start);
 }

@@ -18,8 +18,6 @@ import { checkNames, rfc3339 } from "./subscribe.ts";
 export interface Arrival {
   /** The listener's IP address. */
   readonly address: string;
-  /** A HEAD request: answered with the headers that GET has, and no stream. */
-  readonly head: boolean;
 }
 
 /** `GET /channel/:channel/stream`. */
@@ -146,7 +144,7 @@ async function beginningOf({ broker }: Gateway, app: App, selection: Selection, 
 function open(
   gateway: Gateway,
   request: Request,
-  { address, head }: Arrival,
+  { address }: Arrival,
   grant: Grant,
   selection: Selection,
   format: Format,
@@ -155,7 +153,6 @@ function open(
   const { clock, hub, limits, log, settings } = gateway;
   const id = nextRequestId();
   const headers = streamHeaders(gateway, request, grant.app, id);
-  if (head) return new Response(null, { headers });
 
   let subscriber: Subscriber | null = null;
   const openedAtMs = clock.elapsed();
