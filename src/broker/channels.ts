@@ -85,15 +85,16 @@ export class ChannelIndex {
   /** The selection's channels that were published to after a position. */
   activeAfter(selection: Selection, after: number): ChannelRecord[] {
     const found: ChannelRecord[] = [];
-    for (const name of selection.channels) {
-      const record = this.#byName.get(name);
-      if (record !== undefined && record.last > after) found.push(record);
+    if (selection.patterns.length === 0) {
+      for (const name of selection.channels) {
+        const record = this.#byName.get(name);
+        if (record !== undefined && record.last > after) found.push(record);
+      }
+      return found;
     }
-    if (selection.patterns.length === 0) return found;
-    const exact = new Set(found);
-    const matches = matcher(selection.patterns);
+    const matches = matcher(selection);
     for (let record = this.#newest; record !== null && record.last > after; record = record.older) {
-      if (matches(record.name) && !exact.has(record)) found.push(record);
+      if (matches(record.name)) found.push(record);
     }
     return found;
   }
@@ -107,10 +108,9 @@ export class ChannelIndex {
       }
       return;
     }
-    const names = new Set(selection.channels);
-    const matches = matcher(selection.patterns);
+    const matches = matcher(selection);
     for (let record = this.#newest; record !== null; record = record.older) {
-      if (names.has(record.name) || matches(record.name)) yield record;
+      if (matches(record.name)) yield record;
     }
   }
 
@@ -130,8 +130,17 @@ export class ChannelIndex {
   }
 }
 
-/** Whether any of the patterns covers a name. The literal start is compared first: most names fail there, unsplit. */
-function matcher(patterns: readonly string[]): (name: string) => boolean {
-  const parts = patterns.map((pattern) => ({ pattern, start: pattern.slice(0, pattern.indexOf("*")) }));
-  return (name) => parts.some(({ pattern, start }) => name.startsWith(start) && covers(pattern, name));
+/** Whether a name belongs to a selection, for many names: as `selects` says. */
+export function matcher({ channels, patterns }: Selection): (name: string) => boolean {
+  const names = new Set(channels);
+  const parts = patterns.map(matcherOf);
+  return (name) => names.has(name) || parts.some((matches) => matches(name));
+}
+
+/** As `covers` says. Its splitting took 0.2 us a name, and 20 ms a read over 100,000: the usual forms need none. */
+function matcherOf(pattern: string): (name: string) => boolean {
+  const start = pattern.slice(0, pattern.indexOf("*"));
+  if (pattern === `${start}**`) return (name) => name.startsWith(start);
+  if (pattern === `${start}*`) return (name) => name.startsWith(start) && !name.includes(".", start.length);
+  return (name) => name.startsWith(start) && covers(pattern, name);
 }

@@ -14,7 +14,7 @@ import type {
   Retention,
   Start,
 } from "./broker.ts";
-import { newChannel, type ChannelRecord } from "./channels.ts";
+import { matcher, newChannel, type ChannelRecord } from "./channels.ts";
 import { PAGE_BYTES, TRIM_STEP, History, digestOf, exceeds, randomEpoch } from "./history.ts";
 
 interface Kept {
@@ -80,11 +80,7 @@ export class MemoryBroker implements Broker {
   async read(app: AppId, selection: Selection, after: Position, limit: number): Promise<Page> {
     const history = this.#history(app);
     return history.page(selection, after, (active, from) => {
-      const found = merge(active, limit, (record) => {
-        const messages = history.messages.get(record)!;
-        const at = lowerBound(messages, (message) => message.seq > from);
-        return messages.slice(at, at + limit);
-      });
+      const found = this.#after(history, selection, active, from, limit);
       let bytes = 0;
       const end = found.findIndex((message, i) => (bytes += sizeOf(message)) > PAGE_BYTES && i > 0);
       return end === -1 ? found : found.slice(0, end);
@@ -94,14 +90,19 @@ export class MemoryBroker implements Broker {
   async seek(app: AppId, selection: Selection, start: Start): Promise<Position> {
     const history = this.#history(app);
     const earliestMs = start.kind === "since" ? start.sinceMs : 0;
-    const found: number[] = [];
+    const { count } = start;
+    let found: number[] = [];
+    let lowest = 0;
     for (const record of history.channels.newestFirst(selection)) {
+      if (record.last <= lowest && selection.patterns.length > 0) break; // all that follow are older
       const messages = history.messages.get(record)!;
-      const at = lowerBound(messages, (message) => message.time >= earliestMs);
-      for (const message of messages.slice(Math.max(at, messages.length - start.count))) found.push(message.seq);
+      const at = lowerBound(messages, (message) => message.time >= earliestMs && message.seq > lowest);
+      for (const message of messages.slice(Math.max(at, messages.length - count))) found.push(message.seq);
+      if (found.length < count) continue;
+      found = found.sort((a, b) => b - a).slice(0, count);
+      lowest = found.at(-1) ?? history.head;
     }
-    found.sort((a, b) => b - a);
-    const oldest = found[Math.min(start.count, found.length) - 1];
+    const oldest = found.sort((a, b) => b - a).at(-1);
     return history.position(oldest === undefined ? history.head : oldest - 1);
   }
 
@@ -156,6 +157,35 @@ export class MemoryBroker implements Broker {
       this.#apps.set(app, history);
     }
     return history;
+  }
+
+  /** The oldest `limit` messages of the active channels after a seq. */
+  #after(
+    history: MemoryHistory,
+    selection: Selection,
+    active: readonly ChannelRecord[],
+    from: number,
+    limit: number,
+  ): Message[] {
+    const { order } = history;
+    const start = lowerBound(order, (message) => message.seq > from);
+    if (active.length * 8 < order.length - start) {
+      return merge(active, limit, (record) => {
+        const messages = history.messages.get(record)!;
+        const at = lowerBound(messages, (message) => message.seq > from);
+        return messages.slice(at, at + limit);
+      });
+    }
+    // so many channels that passing over all messages finds enough sooner
+    const found: Message[] = [];
+    const matches = matcher(selection);
+    for (let i = start; i < order.length && found.length < limit; i++) {
+      const message = order[i]!;
+      if (!matches(message.channel)) continue;
+      const first = history.channels.get(message.channel)?.first ?? 0;
+      if (first > 0 && message.seq >= first) found.push(message);
+    }
+    return found;
   }
 
   #append(history: MemoryHistory, draft: Draft, now: number, retention: Retention): Message {

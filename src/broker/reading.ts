@@ -2,7 +2,7 @@ import type { Selection } from "../core/channel.ts";
 import { sizeOf, type Message } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
 import type { ChannelSummary, Page, Start } from "./broker.ts";
-import type { ChannelRecord } from "./channels.ts";
+import { matcher, type ChannelRecord } from "./channels.ts";
 import { PAGE_BYTES } from "./history.ts";
 import type { Query, Statements } from "./statements.ts";
 import type { StoredHistory } from "./store.ts";
@@ -54,7 +54,7 @@ export class Reading {
         const { id } = active[0]!;
         return collect(history, limit, (last, count) => this.#ofChannel.rows(id, Math.max(from, last), count));
       }
-      const seqs = this.#merge(history, active, from, limit);
+      const seqs = this.#merge(history, selection, active, from, limit);
       let taken = 0;
       return collect(history, seqs.length, (_last, count) => {
         const chunk = seqs.slice(taken, (taken += count));
@@ -73,7 +73,7 @@ export class Reading {
     for (let width = 2 * count; total < count && end > lowest; width *= 4) {
       const from = Math.max(lowest, end - Math.min(width, MAX_WINDOW));
       const active = history.channels.activeAfter(selection, from);
-      const seqs = active.length === 0 ? [] : this.#stretch(history, idsOf(active), from, end, Infinity);
+      const seqs = active.length === 0 ? [] : this.#stretch(history, selection, active, from, end, Infinity);
       if (seqs.length > 0) oldest = seqs;
       total += seqs.length;
       end = from;
@@ -105,7 +105,13 @@ export class Reading {
    * The oldest `limit` seqs of many channels after a position. Looks at one stretch of the sequence after the other,
    * each as wide as should hold enough.
    */
-  #merge(history: StoredHistory, active: readonly ChannelRecord[], from: number, limit: number): number[] {
+  #merge(
+    history: StoredHistory,
+    selection: Selection,
+    active: readonly ChannelRecord[],
+    from: number,
+    limit: number,
+  ): number[] {
     const { head } = history;
     let density = 0;
     let start = head;
@@ -114,38 +120,35 @@ export class Reading {
       start = Math.min(start, first - 1);
     }
     start = Math.max(start, from);
-    const ids = idsOf(active);
     const found: number[] = [];
     for (let width = Math.ceil((1.5 * limit) / density); found.length < limit && start < head; width *= 4) {
       const end = Math.min(head, start + Math.min(width, MAX_WINDOW));
-      found.push(...this.#stretch(history, ids, start, end, limit - found.length));
+      found.push(...this.#stretch(history, selection, active, start, end, limit - found.length));
       start = end;
     }
     return found;
   }
 
-  /** The oldest `limit` seqs of channels in a stretch: by their index where they are few, else in the app's order. */
-  #stretch(history: StoredHistory, ids: Ids, start: number, end: number, limit: number): number[] {
-    if (ids.set.size * ROWS_PER_LOOK <= end - start) {
-      return this.#window.rows(ids.list, start, end, Math.min(limit, end - start)).map(([seq]) => seq);
+  /** The oldest `limit` seqs of a stretch: by the channels' index where they are few, else in the app's order. */
+  #stretch(
+    history: StoredHistory,
+    selection: Selection,
+    active: readonly ChannelRecord[],
+    start: number,
+    end: number,
+    limit: number,
+  ): number[] {
+    if (active.length * ROWS_PER_LOOK <= end - start) {
+      const list = JSON.stringify(active.map(({ id }) => id));
+      return this.#window.rows(list, start, end, Math.min(limit, end - start)).map(([seq]) => seq);
     }
     const found: number[] = [];
+    const matches = matcher(selection);
     for (const [seq, id] of this.#scan.rows(history.id, start, end)) {
-      if (ids.set.has(id) && found.push(seq) >= limit) break;
+      if (matches(history.byId.get(id)!.name) && found.push(seq) >= limit) break;
     }
     return found;
   }
-}
-
-/** Channels by number: to look one up, and as a query takes them. */
-interface Ids {
-  readonly set: ReadonlySet<number>;
-  readonly list: string;
-}
-
-function idsOf(records: readonly ChannelRecord[]): Ids {
-  const set = new Set(records.map(({ id }) => id));
-  return { set, list: JSON.stringify([...set]) };
 }
 
 export function summaryOf(history: StoredHistory, record: ChannelRecord): ChannelSummary {
