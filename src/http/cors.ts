@@ -1,5 +1,6 @@
 import type { App } from "../auth/app.ts";
 import { ApiError } from "../core/errors.ts";
+import { nextRequestId } from "./answer.ts";
 import type { Gateway } from "./gateway.ts";
 
 /** How long a browser may remember a preflight; Chromium takes at most two hours. */
@@ -32,7 +33,7 @@ export function checkOrigin(request: Request, app: App): void {
 
 /** The answer to OPTIONS; for a stream also what a preflight asks. */
 export function options(gateway: Gateway, request: Request, path: string, allow: string): Response {
-  const headers: Record<string, string> = { Allow: allow };
+  const headers: Record<string, string> = { Allow: allow, "X-Request-Id": nextRequestId() };
   if (isListening(path)) {
     Object.assign(headers, corsHeaders(gateway, request, null), {
       "Access-Control-Allow-Methods": "GET, HEAD",

@@ -74,7 +74,8 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     if (method === "HEAD") return headOf(request);
     if (method !== "OPTIONS") return undefined;
     const path = pathOf(request);
-    return options(gateway, request, path, allowed(path) ?? "OPTIONS");
+    const methods = allowed(path);
+    return methods === null ? undefined : options(gateway, request, path, methods);
   }
 
   /**
