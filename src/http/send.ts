@@ -7,7 +7,7 @@ import { formatPosition } from "../core/position.ts";
 import { nextRequestId, successJson } from "./answer.ts";
 import { batchFrom, draftFrom, type DraftLimits } from "./draft.ts";
 import type { Gateway } from "./gateway.ts";
-import { type BodyLimits, queryParameters, readParameters } from "./parameters.ts";
+import { type BodyLimits, type Parameters, queryParameters, readParameters } from "./parameters.ts";
 
 /** `POST /chat/send`: one message. */
 export async function send(gateway: Gateway, request: Request): Promise<Response> {
@@ -27,13 +27,17 @@ export async function sendMulti(gateway: Gateway, request: Request): Promise<Res
   return successJson(`{"messages":[${messages.join(",")}]}`, nextRequestId());
 }
 
-/** The app by the secret in the header. In a query it would stand in the logs of every proxy. */
+/** The app by the secret in the header. */
 export function publisher(gateway: Gateway, request: Request): App {
-  if (request.url.includes("?") && queryParameters(request.url).place("app_secret") !== undefined) {
-    const detail = "The secret does not belong in the query; send the header `Authorization: key=<app secret>`.";
-    throw new ApiError("unauthorized", detail, "app_secret");
-  }
+  if (request.url.includes("?")) refuseSecret(queryParameters(request.url));
   return authenticatePublisher(gateway.apps, request.headers.get("authorization"));
+}
+
+/** Throws ApiError `unauthorized` for a secret in the query, where it would stand in the logs of every proxy. */
+export function refuseSecret(query: Parameters): void {
+  if (query.place("app_secret") === undefined) return;
+  const detail = "The secret does not belong in the query; send the header `Authorization: key=<app secret>`.";
+  throw new ApiError("unauthorized", detail, "app_secret");
 }
 
 /** Publishes and answers each message's place as JSON text. */

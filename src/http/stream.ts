@@ -12,6 +12,7 @@ import { checkOrigin, corsHeaders } from "./cors.ts";
 import { DirectSink } from "./direct.ts";
 import type { Gateway } from "./gateway.ts";
 import { CHANNEL_RULE, type Parameters, queryParameters } from "./parameters.ts";
+import { refuseSecret } from "./send.ts";
 import { checkNames, rfc3339 } from "./subscribe.ts";
 
 /** What is known of a request beside itself. */
@@ -50,6 +51,7 @@ async function answer(
 ): Promise<Response> {
   try {
     const parameters = queryParameters(request.url);
+    refuseSecret(parameters);
     const names = namesOf(parameters);
     checkNames(names, 0);
     const grant = await grantOf(gateway, request, parameters, names);
