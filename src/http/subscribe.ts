@@ -1,5 +1,5 @@
 import { authenticatePublisher } from "../auth/grant.ts";
-import { MAX_USER_LENGTH, mintToken } from "../auth/token.ts";
+import { MAX_TOKEN_CHANNELS, MAX_USER_LENGTH, mintToken } from "../auth/token.ts";
 import { isChannel, isPattern } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { nextRequestId, success } from "./answer.ts";
@@ -22,6 +22,10 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
   const jti = crypto.randomUUID();
   const { token, expiresAt } = await mintToken(app, { channels, ttlSeconds, now, jti, ...(user && { user }) });
   const address = `${base}${streamPath(channels)}token=${token}`;
+  if (address.length > MAX_ADDRESS_LENGTH) {
+    const detail = `The channels make an address of more than ${MAX_ADDRESS_LENGTH} characters; name fewer, or a pattern.`;
+    throw new ApiError("channel_invalid", detail, "channel");
+  }
   return success(
     { channel: channels.length === 1 ? channels[0] : channels, token, expires_at: rfc3339(expiresAt), url: address },
     nextRequestId(),
@@ -29,6 +33,9 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
 }
 
 const YEAR_SECONDS = 366 * 86_400;
+
+/** Bun answers 431 to a request line and headers of together more than 16 KB; a browser's headers take 1 to 2 of them. */
+const MAX_ADDRESS_LENGTH = 14_000;
 
 /** `app_secret` stands for the header here, as the API document has it. */
 function authorizationOf(request: Request, parameters: Parameters): string | null {
@@ -44,7 +51,7 @@ function channelsOf(parameters: Parameters, most: number): string[] {
   if (channels === undefined || channels.length === 0) {
     throw new ApiError("channel_invalid", "`channel` takes a name, a pattern, or several.", "channel");
   }
-  checkNames(channels, most);
+  checkNames(channels, most === 0 ? MAX_TOKEN_CHANNELS : Math.min(most, MAX_TOKEN_CHANNELS));
   return channels;
 }
 
