@@ -1,5 +1,5 @@
 import { LOAD } from "./build.ts";
-import { track } from "./process.ts";
+import { quiet, track } from "./process.ts";
 import type { Server } from "./servers.ts";
 
 export interface Times {
@@ -126,7 +126,9 @@ export async function hold(server: Server, options: Options): Promise<Held> {
   };
 }
 
-/** One run of the load generator against one server. */
+/** One run of the load generator against one server; resolves when the server has come to rest after it. */
 export async function load(server: Server, options: Options): Promise<Result> {
-  return (await hold(server, options)).result();
+  const result = await (await hold(server, options)).result();
+  await quiet(server.pids);
+  return result;
 }

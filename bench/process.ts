@@ -77,6 +77,35 @@ export function family(pid: number): string {
   return members.join(",");
 }
 
+/** The CPU time of the processes in ticks of the kernel, as far as they still run. */
+function ticks(pids: string): number {
+  let sum = 0;
+  for (const pid of pids.split(",")) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      sum += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It ended.
+    }
+  }
+  return sum;
+}
+
+/**
+ * Waits until the processes have used no CPU for 60 ms, at most two seconds: closing thousands of streams takes a
+ * server a while, and would be counted to the next that is measured.
+ */
+export async function quiet(pids: string): Promise<void> {
+  let before = ticks(pids);
+  for (let look = 0, still = 0; look < 66 && still < 2; look++) {
+    await Bun.sleep(30);
+    const now = ticks(pids);
+    still = now === before ? still + 1 : 0;
+    before = now;
+  }
+}
+
 /** Asks until the address answers 200, for at most 15 seconds; throws with what the program said otherwise. */
 export async function ready(child: Subprocess, address: string, log: string): Promise<void> {
   const until = performance.now() + 15_000;

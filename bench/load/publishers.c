@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "publishers.h"
+#include "body.h"
 #include "loop.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "streams.h"
+#include "body.h"
 #include "loop.h"
 #include <errno.h>
 #include <stdio.h>
@@ -16,12 +17,9 @@ typedef struct {
   int fd;
   State state;
   uint32_t index;
-  int8_t digits; // read of a mark so far; -1 outside of one
-  uint32_t value, replayed;
-  bool chunked, size_read; // of the chunk that is read now: its size line is read
-  uint64_t chunk;          // bytes left of it, or what is read of its size
-  uint64_t text;           // bytes of the body without chunk framing
+  uint32_t replayed;
   Buffer head;
+  Body body;
 } Stream;
 
 enum { MAX_HEAD = 1 << 16 };
@@ -110,9 +108,10 @@ static void end_stream(Stream *s, const char *why) {
   close(s->fd);
 }
 
-static void take_mark(Stream *s, int64_t at) {
+static void take_mark(void *stream, uint32_t number, int64_t at) {
+  Stream *s = stream;
   if (tallying) {
-    tally_received(tally, s->index, s->value, at);
+    tally_received(tally, s->index, number, at);
     return;
   }
   s->replayed++;
@@ -122,53 +121,9 @@ static void take_mark(Stream *s, int64_t at) {
   else if (s->replayed > replay_wanted) opening.replay_surplus++;
 }
 
-static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
-// Finds marks also where a read ended in the middle of one.
-static void take_text(Stream *s, const char *p, size_t length, int64_t at) {
-  const char *end = p + length;
-  s->text += length;
-  while (p < end) {
-    if (s->digits < 0) {
-      if (!(p = memchr(p, '~', (size_t)(end - p)))) return;
-      p++;
-      s->digits = 0;
-      s->value = 0;
-    }
-    for (; p < end && s->digits >= 0 && s->digits < MARK_DIGITS; p++) {
-      int digit = hex(*p);
-      s->value = s->value << 4 | (uint32_t)(digit & 15);
-      s->digits = (int8_t)(digit < 0 ? -1 : s->digits + 1);
-    }
-    if (s->digits == MARK_DIGITS) {
-      take_mark(s, at);
-      s->digits = -1;
-    }
-  }
-}
-
-// One byte of a chunk's size line. The empty line after a chunk's data has no digits, and is passed.
-static void take_size(Stream *s, char c) {
-  int digit = hex(c >= 'A' && c <= 'F' ? (char)(c + 32) : c);
-  if (digit >= 0) s->chunk = s->chunk << 4 | (uint64_t)digit;
-  else if (c == '\n') s->size_read = s->chunk > 0;
-}
-
-static void take_body(Stream *s, const char *p, size_t length, int64_t at) {
-  const char *end = p + length;
+static void take_body(Stream *s, const char *bytes, size_t length, int64_t at) {
   opening.bytes += length;
-  if (!s->chunked) take_text(s, p, length, at);
-  while (s->chunked && p < end) {
-    if (!s->size_read) {
-      take_size(s, *p++);
-      continue;
-    }
-    size_t part = (size_t)(end - p) < s->chunk ? (size_t)(end - p) : (size_t)s->chunk;
-    take_text(s, p, part, at);
-    p += part;
-    s->chunk -= part;
-    if (!s->chunk) s->size_read = false;
-  }
+  body_read(&s->body, bytes, length, at, take_mark, s);
 }
 
 static bool is_200(const Buffer *head) {
@@ -188,13 +143,13 @@ static void take_head(Stream *s, const char *bytes, size_t length, int64_t at) {
   }
   if (s->state == HEAD) {
     const char *coding = strcasestr(s->head.bytes, "\r\ntransfer-encoding: chunked");
-    s->chunked = coding && coding < end;
+    body_init(&s->body, coding && coding < end);
     s->state = BODY;
     take_body(s, end + 4, s->head.length - (size_t)(end + 4 - s->head.bytes), at);
   } else {
     take_body(s, bytes, length, at);
   }
-  if (!options->greeting || s->text) settle(s, OPEN);
+  if (!options->greeting || s->body.text) settle(s, OPEN);
 }
 
 static void stream_ready(Source *source, uint32_t events) {
@@ -219,7 +174,7 @@ static void stream_ready(Source *source, uint32_t events) {
 static void start_some(void) {
   for (; started < wanted && started - settled < options->connecting; started++) {
     Stream *s = &streams[started];
-    *s = (Stream){.source = {stream_ready}, .state = CONNECTING, .index = started, .digits = -1};
+    *s = (Stream){.source = {stream_ready}, .state = CONNECTING, .index = started};
     s->fd = dial(options->host, options->port, started);
     loop_watch(&s->source, s->fd, EPOLLOUT, false);
   }

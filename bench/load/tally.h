@@ -2,9 +2,6 @@
 #pragma once
 #include "base.h"
 
-// Every message carries "~" and its number in 8 hexadecimal digits at the start of its data.
-enum { MARK_DIGITS = 8 };
-
 typedef struct {
   uint32_t streams, channels, capacity; // capacity: the most messages
   uint32_t sent;                        // numbers below this were published

@@ -17,7 +17,7 @@ export const singleCpu: Row = {
       const contenders = servers.map((server) => ({
         name: server.name,
         measure: () =>
-          load(server, { streams: STREAMS, greeting: true, lockstep: true, messages: bench.size(250, 20) }),
+          load(server, { streams: STREAMS, greeting: true, lockstep: true, messages: bench.size(150, 20) }),
       }));
       const [own, ...others] = await alternate(bench, contenders);
       const cpu = (results: typeof own) => results!.series((result) => result.server.cpuMicrosPerDelivery);

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { atMost, compare, type Series, within } from "../figure.ts";
-import { hold, load, type Result } from "../load.ts";
+import { hold, type Result } from "../load.ts";
 import { folder } from "../process.ts";
 import { Results, type Row, withServers } from "../row.ts";
 import { ours, type Server } from "../servers.ts";
@@ -32,11 +32,12 @@ interface Look {
 }
 
 async function look(server: Server, seconds: number): Promise<Look> {
-  const [probe, small] = await Promise.all([
-    load(server, { method: "GET", publishPath: "/healthz", messages: 1_000_000, seconds, settle: 0 }),
-    load(server, { ...as("small"), streams: 1, rate: 100, messages: 10_000, publishers: 64, seconds, settle: 0 }),
+  const loads = await Promise.all([
+    hold(server, { method: "GET", publishPath: "/healthz", messages: 1_000_000, seconds, settle: 0 }),
+    hold(server, { ...as("small"), streams: 1, rate: 100, messages: 10_000, publishers: 64, seconds, settle: 0 }),
   ]);
-  return { probe, small };
+  const [probe, small] = await Promise.all(loads.map((one) => one.result()));
+  return { probe: probe!, small: small! };
 }
 
 function p99(results: Results): Series {
