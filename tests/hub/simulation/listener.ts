@@ -1,0 +1,67 @@
+import { selectionOf, type Selection } from "../../../src/core/channel.ts";
+import type { Format } from "../../../src/core/frame.ts";
+import { FOREIGN, parsePosition, type Position } from "../../../src/core/position.ts";
+import type { Beginning, Subscriber } from "../../../src/hub/subscriber.ts";
+import type { Ledger } from "./ledger.ts";
+import { Line } from "./line.ts";
+
+/** One EventSource: it keeps its last event id over its streams, and a ledger of all that it has seen. */
+export class Listener {
+  readonly name: string;
+  readonly selection: Selection;
+  readonly format: Format;
+  /** Starts from what is kept, not from now. */
+  readonly first: boolean;
+  readonly ledger: Ledger;
+  /** It presents an id that no stream ever gave. */
+  invented: string | null;
+  lastId: string | null = null;
+  sought: Position | null = null;
+  line: Line | null = null;
+  subscriber: Subscriber | null = null;
+  node = 0;
+
+  constructor(
+    name: string,
+    names: readonly string[],
+    format: Format,
+    start: { readonly first: boolean; readonly invented: string | null },
+    ledger: Ledger,
+  ) {
+    this.name = name;
+    this.selection = selectionOf(names);
+    this.format = format;
+    this.first = start.first;
+    this.invented = start.invented;
+    this.ledger = ledger;
+  }
+
+  /** What a first connect asks the store for is sought once, before the stream is opened. */
+  get seeks(): boolean {
+    return this.lastId === null && this.invented === null && this.first && this.sought === null;
+  }
+
+  begin(capacity: number): { readonly line: Line; readonly beginning: Beginning } {
+    const asked = this.lastId ?? this.invented;
+    const first = asked === null && this.sought !== null;
+    this.ledger.connect(asked, { first, invented: this.lastId === null && this.invented !== null });
+    this.line = new Line(capacity, this.ledger);
+    if (asked !== null) {
+      return { line: this.line, beginning: { kind: "resume", after: parsePosition(asked) ?? FOREIGN, asked } };
+    }
+    const after = this.sought;
+    this.sought = null;
+    return { line: this.line, beginning: after === null ? { kind: "now" } : { kind: "first", after } };
+  }
+
+  receive(count: number): void {
+    this.line!.receive(count);
+    this.lastId = this.line!.lastId ?? this.lastId;
+  }
+
+  hangUp(): void {
+    this.lastId = this.line?.lastId ?? this.lastId;
+    this.line = null;
+    this.subscriber = null;
+  }
+}
