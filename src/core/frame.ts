@@ -79,14 +79,9 @@ export function join(frames: readonly Frames[], format: Format): Uint8Array {
   return buffer;
 }
 
-function control(event: string, id: Position | null, data: object): Uint8Array {
+function control(event: string, id: Position | null, data: object, first = ""): Uint8Array<ArrayBuffer> {
   const idLine = id === null ? "" : `id: ${formatPosition(id)}\n`;
-  return encoder.encode(`${idLine}event: socket:${event}\ndata: ${JSON.stringify(data)}\n\n`);
-}
-
-/** The reconnection time in milliseconds (9.2.6, field `retry`). Dispatches nothing. */
-export function retryFrame(retryMs: number): Uint8Array {
-  return encoder.encode(`retry: ${Math.round(retryMs)}\n\n`);
+  return encoder.encode(`${first}${idLine}event: socket:${event}\ndata: ${JSON.stringify(data)}\n\n`);
 }
 
 export interface Opening {
@@ -100,9 +95,12 @@ export interface Opening {
   readonly expires_at: string | null;
 }
 
-/** `id` is the position from which the stream is complete; null when a gap follows, which carries it instead. */
-export function openFrame(id: Position | null, opening: Opening): Uint8Array {
-  return control("open", id, opening);
+/**
+ * `id` is the position from which the stream is complete; null when a gap follows, which carries it instead. `retryMs`
+ * is the reconnection time that the reader is given (9.2.6, field `retry`).
+ */
+export function openFrame(id: Position | null, retryMs: number, opening: Opening): Uint8Array {
+  return control("open", id, opening, retryLine(retryMs));
 }
 
 export interface ToldGap {
@@ -128,9 +126,13 @@ export function liveFrame(replayed: number): Uint8Array {
   return control("live", null, { replayed });
 }
 
-/** `reconnect`: whether the same address will be taken again. */
-export function closeFrame(reason: CloseReason, reconnect: boolean): Uint8Array {
-  return control("close", null, { reason, reconnect });
+/** `reconnect`: whether the same address will be taken again, and `retryMs`, where it is given, after which time. */
+export function closeFrame(reason: CloseReason, reconnect: boolean, retryMs?: number): Uint8Array<ArrayBuffer> {
+  return control("close", null, { reason, reconnect }, retryMs === undefined ? "" : retryLine(retryMs));
+}
+
+function retryLine(retryMs: number): string {
+  return `retry: ${Math.round(retryMs)}\n`;
 }
 
 /** A block without data dispatches nothing but moves the reader's last event id (9.2.6, "dispatch the event", step 2). */

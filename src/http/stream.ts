@@ -4,7 +4,7 @@ import type { Start } from "../broker/broker.ts";
 import { isChannel, type Selection, selectionOf } from "../core/channel.ts";
 import { parseDuration } from "../core/duration.ts";
 import { ApiError } from "../core/errors.ts";
-import { closeFrame, type CloseReason, type Format, retryFrame } from "../core/frame.ts";
+import { closeFrame, type CloseReason, type Format } from "../core/frame.ts";
 import { FOREIGN, parsePosition } from "../core/position.ts";
 import type { Beginning, Subscriber } from "../hub/subscriber.ts";
 import { nextRequestId } from "./answer.ts";
@@ -152,7 +152,7 @@ function open(
   format: Format,
   beginning: Beginning,
 ): Response {
-  const { clock, hub, limits, log, settings } = gateway;
+  const { clock, hub, limits, log } = gateway;
   const id = nextRequestId();
   const headers = streamHeaders(gateway, request, grant.app, id);
 
@@ -161,11 +161,11 @@ function open(
   const sink = new DirectSink(
     (self) => {
       limits.opened(address);
-      self.write(retryFrame(settings.retryMs * (1 + clock.random())));
       subscriber = hub.join(grant.app.id, selection, format, self, {
         id,
         beginning,
         ...endOf(gateway, grant, openedAtMs),
+        retryMs: retryOf(gateway),
         expiresAt: grant.expiresAt === null ? null : rfc3339(grant.expiresAt),
         onClose: (reason) => {
           limits.closed(address);
@@ -188,6 +188,11 @@ function endOf({ clock, settings }: Gateway, grant: Grant, openedAtMs: number) {
   return { endsAtMs: ageAtMs, endReason: "max_age" } as const;
 }
 
+/** Jittered up to twice, so that those cut off together do not come back together. */
+function retryOf({ clock, settings }: Gateway): number {
+  return settings.retryMs * (1 + clock.random());
+}
+
 /** `no-transform` and `X-Accel-Buffering` keep proxies from compressing and from buffering what must flow. */
 function streamHeaders(gateway: Gateway, request: Request, app: App | null, id: string): Record<string, string> {
   return {
@@ -206,10 +211,9 @@ function streamHeaders(gateway: Gateway, request: Request, app: App | null, id: 
 function refuse(gateway: Gateway, request: Request, error: unknown): Response {
   const reason = error instanceof ApiError ? passing(error, gateway) : null;
   if (reason === null || request.headers.get("accept")?.includes("text/event-stream") !== true) throw error;
-  const { clock, settings } = gateway;
-  const retry = retryFrame(settings.retryMs * (1 + clock.random()));
-  const body = Buffer.concat([retry, closeFrame(reason, true)]);
-  return new Response(body, { headers: streamHeaders(gateway, request, null, nextRequestId()) });
+  return new Response(closeFrame(reason, true, retryOf(gateway)), {
+    headers: streamHeaders(gateway, request, null, nextRequestId()),
+  });
 }
 
 function passing(error: ApiError, { draining }: Gateway): CloseReason | null {

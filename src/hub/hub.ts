@@ -302,7 +302,8 @@ export class Hub implements Listener {
 
   #catchUp(app: App, subscriber: Subscriber): void {
     const { feed } = subscriber;
-    if (subscriber.closed || subscriber.full || subscriber.live || subscriber.reading || feed.floor === null) return;
+    if (subscriber.closed || subscriber.full || subscriber.live || subscriber.reading) return;
+    if (feed.floor === null) return this.#greet(subscriber);
     const parts: Uint8Array[] = [];
     if (!subscriber.opened && subscriber.options.beginning.kind === "now") {
       subscriber.epoch = feed.floor.epoch;
@@ -332,6 +333,13 @@ export class Hub implements Listener {
     }
     if (parts.length > 0) this.#send(subscriber, concat(parts));
     if (!subscriber.live && !subscriber.reading) this.#enqueue(app, subscriber);
+  }
+
+  /** Headers go out with the first byte: a listener whose stream cannot begin yet is not left without an answer. */
+  #greet(subscriber: Subscriber): void {
+    if (subscriber.greeted) return;
+    subscriber.greeted = true;
+    this.#send(subscriber, COMMENT_FRAME);
   }
 
   /** Whether what the subscriber needs next is in memory. */
@@ -399,7 +407,8 @@ export class Hub implements Listener {
   #open(subscriber: Subscriber, id: Position | null, recovered: boolean | null): Uint8Array {
     const { feed, options } = subscriber;
     subscriber.opened = true;
-    return openFrame(id, {
+    subscriber.greeted = true;
+    return openFrame(id, options.retryMs, {
       stream: options.id,
       app: feed.app,
       channels: [...feed.selection.channels, ...feed.selection.patterns],

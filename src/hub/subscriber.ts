@@ -31,6 +31,8 @@ export interface StreamOptions {
   /** When the stream is ended, and why. */
   readonly endsAtMs: number;
   readonly endReason: "expired" | "max_age";
+  /** The reconnection time that the listener is given, in milliseconds. */
+  readonly retryMs: number;
   /** RFC 3339; told in `socket:open`. */
   readonly expiresAt: string | null;
   readonly onClose: (reason: CloseReason) => void;
@@ -46,6 +48,8 @@ export class Subscriber {
   readonly options: StreamOptions;
   epoch: string;
   seq: number;
+  /** Something was written, so that the listener has the answer's headers. */
+  greeted = false;
   /** `socket:open` was written. */
   opened = false;
   /** `socket:live` was written. */
