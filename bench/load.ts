@@ -1,5 +1,5 @@
-import { LOAD } from "./build.ts";
-import { quiet, track } from "./process.ts";
+import { KEEP, LOAD } from "./build.ts";
+import { LIFE_S, quiet, track } from "./process.ts";
 import type { Server } from "./servers.ts";
 
 export interface Times {
@@ -94,7 +94,7 @@ export interface Held {
 
 /** Starts a load; with the option `wait` this resolves once its streams are open. */
 export async function hold(server: Server, options: Options): Promise<Held> {
-  const command = [LOAD, ...words(server, options)];
+  const command = [KEEP, String(LIFE_S), LOAD, ...words(server, options)];
   const child = track(Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" }));
   const reader = child.stdout.getReader();
   const decoder = new TextDecoder();

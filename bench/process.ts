@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { KEEP } from "./build.ts";
 
-/** The longest that a server under test lives, whatever happens to the bench. */
-const LIFE_S = 1800;
+/** The longest that a program of the bench lives, whatever happens to the bench. */
+export const LIFE_S = 1800;
 
 const running = new Set<Subprocess>();
 const folders = new Set<string>();
