@@ -93,16 +93,21 @@ export class MemoryBroker implements Broker {
     const { count } = start;
     let found: number[] = [];
     let lowest = 0;
+    let bound = count;
     for (const record of history.channels.newestFirst(selection)) {
       if (record.last <= lowest && selection.patterns.length > 0) break; // all that follow are older
       const messages = history.messages.get(record)!;
       const at = lowerBound(messages, (message) => message.time >= earliestMs && message.seq > lowest);
       for (const message of messages.slice(Math.max(at, messages.length - count))) found.push(message.seq);
-      if (found.length < count) continue;
+      if (found.length < bound) continue;
+      bound = 2 * count; // sorted now and then, not for every channel
       found = found.sort((a, b) => b - a).slice(0, count);
       lowest = found.at(-1) ?? history.head;
     }
-    const oldest = found.sort((a, b) => b - a).at(-1);
+    const oldest = found
+      .sort((a, b) => b - a)
+      .slice(0, count)
+      .at(-1);
     return history.position(oldest === undefined ? history.head : oldest - 1);
   }
 
