@@ -9,8 +9,8 @@ contract("sqlite", async (settings) => {
   return {
     broker,
     end: async () => {
+      using _removed = kept; // also when the close fails
       await broker.close();
-      kept[Symbol.dispose]();
     },
   };
 });
