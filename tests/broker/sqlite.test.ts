@@ -9,8 +9,11 @@ contract("sqlite", async (settings) => {
   return {
     broker,
     end: async () => {
-      using _removed = kept; // also when the close fails
-      await broker.close();
+      try {
+        await broker.close();
+      } finally {
+        kept[Symbol.dispose]();
+      }
     },
   };
 });
