@@ -171,8 +171,12 @@ export class Carrier implements Pick<Broker, "read" | "follow" | "unfollow"> {
     this.listener.broken(this.#app);
   }
 
-  get idle(): boolean {
-    return this.connected && this.#inbound.length === 0 && this.#follows.length === 0 && this.#reads.length === 0;
+  get follows(): number {
+    return this.#follows.length;
+  }
+
+  get reads(): number {
+    return this.#reads.length;
   }
 
   /** Nothing is followed that nobody listens to. */

@@ -13,8 +13,8 @@ export class Listener {
   /** Starts from what is kept, not from now. */
   readonly first: boolean;
   readonly ledger: Ledger;
-  /** It presents an id that no stream ever gave. */
-  invented: string | null;
+  /** Makes an id that no stream ever gave, to begin with. */
+  readonly invented: (() => string) | null;
   lastId: string | null = null;
   sought: Position | null = null;
   line: Line | null = null;
@@ -25,7 +25,7 @@ export class Listener {
     name: string,
     names: readonly string[],
     format: Format,
-    start: { readonly first: boolean; readonly invented: string | null },
+    start: { readonly first: boolean; readonly invented: (() => string) | null },
     ledger: Ledger,
   ) {
     this.name = name;
@@ -42,7 +42,7 @@ export class Listener {
   }
 
   begin(capacity: number): { readonly line: Line; readonly beginning: Beginning } {
-    const asked = this.lastId ?? this.invented;
+    const asked = this.lastId ?? this.invented?.() ?? null;
     const first = asked === null && this.sought !== null;
     this.ledger.connect(asked, { first, invented: this.lastId === null && this.invented !== null });
     this.line = new Line(capacity, this.ledger);

@@ -27,7 +27,7 @@ export async function run(setup: Setup, steps: number): Promise<Outcome> {
     setup.trace?.("-- everything heals");
     await world.heal();
   } catch (error) {
-    failure = error instanceof Violation ? error.message : `${(error as Error).stack}`;
+    failure = error instanceof Violation ? error.message : Bun.inspect(error);
   } finally {
     await world.close();
   }

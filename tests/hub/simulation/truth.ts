@@ -65,6 +65,11 @@ export class Truth {
     return bySeq[message.seq] === message.n ? message.seq <= seq : message.n < began;
   }
 
+  /** Whether a message was published under an epoch, not taken over from the one before. */
+  isOwn(epoch: string, message: Accepted): boolean {
+    return message.n >= this.epochs.get(epoch)!.began && this.contains(epoch, message);
+  }
+
   contains(epoch: string, message: Accepted): boolean {
     return this.epochs.get(epoch)!.bySeq[message.seq] === message.n;
   }

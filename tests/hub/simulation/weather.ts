@@ -22,17 +22,18 @@ export type Action =
   | "older"
   | "lose";
 
-const USUAL: Record<Action, number> = {
+/** How likely each is beside the others, where a run does not say otherwise. */
+export const USUAL: Readonly<Record<Action, number>> = {
   publish: 8,
   arrive: 14,
-  turn: 16,
-  follow: 8,
-  read: 12,
-  receive: 18,
-  drop: 3,
-  connect: 8,
+  turn: 24,
+  follow: 12,
+  read: 24,
+  receive: 22,
+  drop: 4,
+  connect: 14,
   replace: 0.5,
-  tick: 4,
+  tick: 5,
   mark: 3,
   trim: 2,
   cut: 0.4,
@@ -61,6 +62,8 @@ export const SELECTIONS: readonly (readonly string[])[] = [
 export interface Weather {
   readonly weights: Readonly<Record<Action, number>>;
   readonly channels: readonly string[];
+  /** What a listener listens to is one of these. */
+  readonly selections: readonly (readonly string[])[];
   readonly listeners: number;
   readonly retention: Retention;
   readonly limits: HubLimits;
@@ -82,7 +85,8 @@ export function weather(random: Random): Weather {
   return {
     weights,
     channels: channels.length === 0 ? ["a"] : channels,
-    listeners: random.between(2, 7),
+    selections: SELECTIONS,
+    listeners: random.between(3, 8),
     retention: {
       count: random.pick([0, 2, 5, 20]),
       ageMs: random.pick([0, 0, 3000]),

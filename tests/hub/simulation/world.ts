@@ -9,7 +9,7 @@ import { Listener } from "./listener.ts";
 import { Random } from "./random.ts";
 import { type DriverName, openStore, type Parts, type Store } from "./stores.ts";
 import { type Kept, Truth, Violation } from "./truth.ts";
-import { CHANNELS, SELECTIONS, type Action, type Weather, weather } from "./weather.ts";
+import { CHANNELS, type Action, type Weather, weather } from "./weather.ts";
 
 const APP = "app";
 const ALL = selectionOf(["**"]);
@@ -36,13 +36,31 @@ export interface Setup {
 /** All runs of a microtask queue are over when the next turn of the event loop comes. */
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
+/** Whether an action would find nothing to do on a node. */
+function idle(action: Action, { carrier, turns }: Node): boolean {
+  switch (action) {
+    case "turn":
+      return turns.length === 0;
+    case "arrive":
+      return carrier.arriving === 0;
+    case "follow":
+      return carrier.follows === 0;
+    case "read":
+      return carrier.reads === 0;
+    case "notice":
+      return carrier.connected;
+    default:
+      return false;
+  }
+}
+
 /** Two nodes over one store, their listeners, and everything that can happen to them, one step at a time. */
 export class World {
   readonly #random: Random;
   readonly #setup: Setup;
   readonly #listeners: Listener[] = [];
   readonly #nodes: Node[] = [];
-  readonly #errors: unknown[] = [];
+  readonly #errors: Error[] = [];
   #store!: Store;
   #truth!: Truth;
   #nowMs = 1_700_000_000_000;
@@ -101,7 +119,7 @@ export class World {
         heartbeatMs: this.weather.heartbeatMs,
         stallMs: this.weather.stallMs,
         report: (error) => {
-          if (error !== CARRIER_ERROR) this.#errors.push(error);
+          if (error !== CARRIER_ERROR) this.#errors.push(new Error("reported", { cause: error }));
         },
         limits: this.weather.limits,
       });
@@ -153,10 +171,7 @@ export class World {
 
   async #act(action: Action): Promise<void> {
     const { weather } = this;
-    const node = this.#among(this.#nodes, ({ carrier, turns }) => {
-      if (action === "turn") return turns.length > 0;
-      return action === "arrive" ? carrier.arriving > 0 : action !== "notice" || !carrier.connected;
-    });
+    const node = this.#among(this.#nodes, (of) => !idle(action, of));
     const listener = this.#among(this.#listeners, ({ line }) =>
       action === "connect" ? line === null : action !== "receive" || (line !== null && (line.unread > 0 || line.ended)),
     );
@@ -280,6 +295,7 @@ export class World {
       endsAtMs: this.#elapsedMs + this.weather.streamAgeMs,
       endReason: "max_age",
       expiresAt: null,
+      retryMs: 2000,
       onClose: () => undefined,
     });
   }
@@ -327,11 +343,15 @@ export class World {
 
   #newListener(): Listener {
     const random = this.#random;
-    const names = random.pick(SELECTIONS);
+    const names = random.pick(this.weather.selections);
     const format = random.pick(["plain", "plain", "envelope"] as const);
-    const { epoch, seq } = this.#truth.head;
-    const strange = random.pick(["not ours", "elsewhere-3", `${epoch}-${seq + random.between(1, 20)}`]);
-    const start = { first: random.chance(0.3), invented: random.chance(0.1) ? strange : null };
+    const ahead = random.between(1, 20);
+    const strange = random.pick([
+      () => "not ours",
+      () => "elsewhere-3",
+      () => formatPosition({ ...this.#truth.head, seq: this.#truth.head.seq + ahead }),
+    ]);
+    const start = { first: random.chance(0.3), invented: random.chance(0.12) ? strange : null };
     const ledger = new Ledger(this.#truth, selectionOf(names), format, this.weather.retention.channels > 0);
     return new Listener(`listener ${(this.#names += 1)}`, names, format, start, ledger);
   }
@@ -340,7 +360,7 @@ export class World {
   async #after(): Promise<void> {
     await settled();
     const [error] = this.#errors;
-    if (error !== undefined) throw new Violation(`unexpected: ${String(error)}`);
+    if (error !== undefined) throw error;
     const waiting = this.#listeners.filter(({ line }) => line?.wantsStamp === true);
     if (waiting.length === 0) return;
     const kept = await this.#kept();
