@@ -1,0 +1,34 @@
+import { selectionOf } from "../../src/core/channel.ts";
+import { Frames } from "../../src/core/frame.ts";
+import { Feed, LogBudget } from "../../src/hub/feed.ts";
+import { type Sink, type StreamOptions, Subscriber } from "../../src/hub/subscriber.ts";
+
+/** A feed of these channels and patterns, with room for what a test sends. */
+export function feedOf(names: readonly string[], budget = new LogBudget(1024 * 1024)): Feed {
+  return new Feed("app", selectionOf(names), "plain", budget);
+}
+
+export function framesOf(seq: number, data = "", epoch = "e"): Frames {
+  return new Frames({ epoch, seq, channel: "a", event: null, data, json: false, time: 0 });
+}
+
+const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undefined };
+
+const OPTIONS: StreamOptions = {
+  id: "stream",
+  beginning: { kind: "now" },
+  endsAtMs: Infinity,
+  endReason: "max_age",
+  expiresAt: null,
+  retryMs: 0,
+  onClose: () => undefined,
+};
+
+/** A stream of the feed that is live at a position. */
+export function subscriberOf(feed: Feed, seq = 0): Subscriber {
+  const subscriber = new Subscriber(feed, SINK, OPTIONS);
+  subscriber.seq = seq;
+  subscriber.live = true;
+  feed.subscribers.add(subscriber);
+  return subscriber;
+}
