@@ -80,7 +80,10 @@ export class Carrier implements Pick<Broker, "read" | "follow" | "unfollow"> {
     const followed = this.#followed.get(selection.key);
     if (followed === undefined) throw new Error(`${selection.key} is not followed`);
     followed.count -= 1;
-    if (followed.count === 0) this.#followed.delete(selection.key);
+    if (followed.count > 0) return;
+    this.#followed.delete(selection.key);
+    if (this.#random.chance(0.7))
+      this.#follows = this.#follows.filter((follow) => follow.selection.key !== selection.key);
   }
 
   read(_app: AppId, selection: Selection, after: Position, limit: number): Promise<Page> {
@@ -127,7 +130,7 @@ export class Carrier implements Pick<Broker, "read" | "follow" | "unfollow"> {
   async stepFollow(): Promise<boolean> {
     const open = this.#follows.filter((follow) => this.connected || follow.generation !== this.#generation);
     if (open.length === 0) return false;
-    const follow = this.#random.pick(open);
+    const follow = this.#random.early(open);
     if (follow.at !== null && follow.established) {
       this.#follows = this.#follows.filter((other) => other !== follow);
       follow.resolve(follow.at);
@@ -144,7 +147,7 @@ export class Carrier implements Pick<Broker, "read" | "follow" | "unfollow"> {
   /** One step of one read: the look at the store, or the answer; or it fails. */
   async stepRead(failing: number, limit: number): Promise<boolean> {
     if (this.#reads.length === 0) return false;
-    const read = this.#random.pick(this.#reads);
+    const read = this.#random.early(this.#reads);
     const fails = this.#random.chance(failing);
     if (read.page === null && !fails) {
       read.page = await this.#store().read(this.#app, read.selection, read.after, Math.min(limit, read.limit));
@@ -167,6 +170,8 @@ export class Carrier implements Pick<Broker, "read" | "follow" | "unfollow"> {
     this.connected = true;
     this.#generation += 1;
     this.#inbound = [];
+    // What was asked for on the old connection may be answered late, or never.
+    this.#follows = this.#follows.filter(() => this.#random.chance(0.3));
     this.#followed.clear();
     this.listener.broken(this.#app);
   }

@@ -9,6 +9,16 @@ interface Told {
   readonly newest: string;
 }
 
+export interface LedgerOptions {
+  readonly truth: Truth;
+  readonly selection: Selection;
+  readonly format: Format;
+  /** Whether the store forgets idle channels at all. */
+  readonly forgetful: boolean;
+  /** Counts what all listeners of a run see. */
+  readonly seen: { messages: number; gaps: number };
+}
+
 /**
  * Checks what one listener sees over all its reconnects against what was accepted. It knows nothing of hubs, feeds or
  * carriers: only the messages, what the store still kept when a gap was written, and the ids that arrived.
@@ -18,6 +28,7 @@ export class Ledger {
   readonly #selection: Selection;
   readonly #format: Format;
   readonly #forgetful: boolean;
+  readonly #tally: LedgerOptions["seen"];
   readonly #selected = new Map<string, boolean>();
   /** Told as lost, or before the start. */
   readonly #excused = new Set<number>();
@@ -33,14 +44,13 @@ export class Ledger {
   #live = false;
   #closed = false;
   #messages = 0;
-  received = 0;
-  gaps = 0;
 
-  constructor(truth: Truth, selection: Selection, format: Format, forgetful: boolean) {
+  constructor({ truth, selection, format, forgetful, seen }: LedgerOptions) {
     this.#truth = truth;
     this.#selection = selection;
     this.#format = format;
     this.#forgetful = forgetful;
+    this.#tally = seen;
   }
 
   /**
@@ -126,7 +136,7 @@ export class Ledger {
     if (at === null) throw new Violation("a gap without an id");
     if (this.#gapDue && told.asked !== this.#asked) throw new Violation(`asked for ${this.#asked}, told ${told.asked}`);
     this.#gapDue = false;
-    this.gaps += 1;
+    this.#tally.gaps += 1;
     const newest = this.#position(told.newest);
     const asked = parsePosition(told.asked);
     const store = kept(at.epoch);
@@ -188,7 +198,7 @@ export class Ledger {
     if (owed !== undefined) throw new Violation(`${describe(owed)} is missing before ${describe(message)}`);
     this.#seen = n;
     this.#messages += 1;
-    this.received += 1;
+    this.#tally.messages += 1;
   }
 
   #unwrap(at: Position, data: string): string {

@@ -1,15 +1,14 @@
 import { createParser } from "eventsource-parser";
 import type { Sink } from "../../../src/hub/subscriber.ts";
+import type { Stamp } from "./archive.ts";
 import type { Random } from "./random.ts";
 import { type Kept, Violation } from "./truth.ts";
 
 /** What a reader of the stream is told: `event` for a block with data, `moved` for one that only moves the last id. */
 export interface Reader {
-  event(name: string | undefined, id: string | null, data: string, kept: (epoch: string) => Kept): void;
+  event(name: string | undefined, id: string | null, data: string, kept: Stamp): void;
   moved(id: string): void;
 }
-
-type Stamp = (epoch: string) => Kept;
 
 /** One stream's way to its listener: a socket that fills, drains and breaks, and the parser at its end. */
 export class Line implements Sink {

@@ -1,13 +1,15 @@
-import { selectionOf, type Selection } from "../../../src/core/channel.ts";
+import type { Selection } from "../../../src/core/channel.ts";
 import type { Format } from "../../../src/core/frame.ts";
 import { FOREIGN, parsePosition, type Position } from "../../../src/core/position.ts";
 import type { Beginning, Subscriber } from "../../../src/hub/subscriber.ts";
 import type { Ledger } from "./ledger.ts";
 import { Line } from "./line.ts";
+import type { Node } from "./node.ts";
+import { Violation } from "./truth.ts";
+import type { Action } from "./weather.ts";
 
 /** One EventSource: it keeps its last event id over its streams, and a ledger of all that it has seen. */
 export class Listener {
-  readonly name: string;
   readonly selection: Selection;
   readonly format: Format;
   /** Starts from what is kept, not from now. */
@@ -19,21 +21,30 @@ export class Listener {
   sought: Position | null = null;
   line: Line | null = null;
   subscriber: Subscriber | null = null;
-  node = 0;
+  node: Node | null = null;
 
   constructor(
-    name: string,
-    names: readonly string[],
+    selection: Selection,
     format: Format,
     start: { readonly first: boolean; readonly invented: (() => string) | null },
     ledger: Ledger,
   ) {
-    this.name = name;
-    this.selection = selectionOf(names);
+    this.selection = selection;
     this.format = format;
     this.first = start.first;
     this.invented = start.invented;
     this.ledger = ledger;
+  }
+
+  get name(): string {
+    return `the listener on ${this.selection.key} (${this.format})`;
+  }
+
+  /** Whether an action would find something to do here. */
+  canTake(action: Action): boolean {
+    if (action === "connect") return this.line === null;
+    if (action !== "receive") return true;
+    return this.line !== null && (this.line.unread > 0 || this.line.ended);
   }
 
   /** What a first connect asks the store for is sought once, before the stream is opened. */
@@ -55,7 +66,7 @@ export class Listener {
   }
 
   receive(count: number): void {
-    this.line!.receive(count);
+    this.blamed(() => this.line!.receive(count));
     this.lastId = this.line!.lastId ?? this.lastId;
   }
 
@@ -63,5 +74,15 @@ export class Listener {
     this.lastId = this.line?.lastId ?? this.lastId;
     this.line = null;
     this.subscriber = null;
+  }
+
+  /** Says in a violation whose it is. */
+  blamed(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof Violation) error.message = `${this.name}: ${error.message}`;
+      throw error;
+    }
   }
 }

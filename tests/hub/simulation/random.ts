@@ -32,6 +32,11 @@ export class Random {
     return items[this.below(items.length)]!;
   }
 
+  /** One of the items, more likely one that has waited for long: with many, each still has its turn. */
+  early<T>(items: readonly T[]): T {
+    return items[Math.min(this.below(items.length), this.below(items.length), this.below(items.length))]!;
+  }
+
   /** One of the keys, each as likely as its weight says. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
     const entries = Object.entries(weights) as [K, number][];

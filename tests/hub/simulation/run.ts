@@ -31,7 +31,8 @@ export async function run(setup: Setup, steps: number): Promise<Outcome> {
   } finally {
     await world.close();
   }
-  return { seed: setup.seed, published: world.published, received: world.received, gaps: world.gaps, failure };
+  const { messages, gaps } = world.seen;
+  return { seed: setup.seed, published: world.published, received: messages, gaps, failure };
 }
 
 /** The story of one run, step by step. */

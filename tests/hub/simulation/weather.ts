@@ -24,24 +24,27 @@ export type Action =
 
 /** How likely each is beside the others, where a run does not say otherwise. */
 export const USUAL: Readonly<Record<Action, number>> = {
-  publish: 8,
-  arrive: 14,
+  publish: 10,
+  arrive: 18,
   turn: 24,
-  follow: 12,
+  follow: 24,
   read: 24,
   receive: 22,
-  drop: 4,
-  connect: 14,
-  replace: 0.5,
-  tick: 5,
+  connect: 16,
+  drop: 1,
+  replace: 0.3,
+  tick: 4,
   mark: 3,
-  trim: 2,
-  cut: 0.4,
+  trim: 1.5,
+  cut: 0.3,
   notice: 2,
   note: 0.4,
-  older: 0.25,
-  lose: 0.06,
+  older: 0.15,
+  lose: 0.04,
 };
+
+/** Those without which nothing goes on: when one of them is too rare, no stream lives long enough to show anything. */
+const ONWARD: ReadonlySet<Action> = new Set(["arrive", "turn", "follow", "read", "receive", "connect", "notice"]);
 
 export const CHANNELS = ["a", "a.1", "a.2", "b", "b.1", "b.1.x", "quiet", "c.1"] as const;
 
@@ -74,13 +77,13 @@ export interface Weather {
   readonly streamAgeMs: number;
   /** How often a read fails. */
   readonly failing: number;
-  /** How often a turn is over after one slice. */
-  readonly hurry: number;
 }
 
 export function weather(random: Random): Weather {
   const weights = { ...USUAL };
-  for (const action of Object.keys(USUAL) as Action[]) weights[action] *= random.pick([0.3, 1, 1, 2.5]);
+  for (const action of Object.keys(USUAL) as Action[]) {
+    weights[action] *= random.pick(ONWARD.has(action) ? [0.4, 1, 1, 2] : [0.15, 0.5, 1, 1, 3]);
+  }
   const channels = CHANNELS.filter(() => random.chance(0.7));
   return {
     weights,
@@ -106,9 +109,8 @@ export function weather(random: Random): Weather {
       [5000, 100_000],
     ]),
     heartbeatMs: random.pick([0, 200, 1000]),
-    stallMs: random.pick([0, 0, 500, 3000]),
-    streamAgeMs: random.pick([Infinity, Infinity, 5000]),
+    stallMs: random.pick([0, 0, 1000, 5000]),
+    streamAgeMs: random.pick([Infinity, Infinity, 20_000]),
     failing: random.pick([0, 0.05, 0.3]),
-    hurry: random.pick([0, 0.3, 1]),
   };
 }
