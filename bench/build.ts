@@ -5,6 +5,8 @@ import { join } from "node:path";
 export const BUILD = join(import.meta.dir, ".build");
 
 export const LOAD = join(BUILD, "load");
+/** All that the load generator said, a line a run, so that a surprising figure can be looked into. */
+export const RUNS = join(BUILD, "runs.jsonl");
 export const KEEP = join(BUILD, "keep");
 
 function compile(to: string, sources: string[]): void {

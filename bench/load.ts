@@ -1,4 +1,5 @@
-import { KEEP, LOAD } from "./build.ts";
+import { appendFileSync } from "node:fs";
+import { KEEP, LOAD, RUNS } from "./build.ts";
 import { LIFE_S, quiet, track } from "./process.ts";
 import type { Server } from "./servers.ts";
 
@@ -121,6 +122,7 @@ export async function hold(server: Server, options: Options): Promise<Held> {
       await child.stdin.end();
       const result = JSON.parse(await line()) as Result;
       await child.exited;
+      appendFileSync(RUNS, `${JSON.stringify({ server: server.name, options, result })}\n`);
       return result;
     },
   };

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { BUILD, build } from "./build.ts";
+import { BUILD, build, RUNS } from "./build.ts";
 import { type Figure, verdict } from "./figure.ts";
 import { endAll } from "./process.ts";
 import type { Bench, Row } from "./row.ts";
@@ -62,6 +62,7 @@ if (!Number.isInteger(runs) || runs < 1) stop("--runs takes a whole number from 
 const rows = chosen(positionals);
 if (process.platform !== "linux") stop("The bench needs Linux: it reads /proc and waits on epoll.");
 if (!build()) stop("There is no C compiler `cc` for the load generator. On Debian: apt-get install gcc libc6-dev");
+writeFileSync(RUNS, "");
 if (values.server !== undefined) measure(values.server);
 
 const nchan = findNchan();
