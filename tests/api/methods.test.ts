@@ -75,7 +75,7 @@ describe("a method that an address does not take", () => {
 
 describe("an unknown address", () => {
   test("is answered with 404 by every method", async () => {
-    for (const path of [...UNKNOWN, "//", "/chat//send", "/channel/a%2fstream/x"]) {
+    for (const path of [...UNKNOWN, "/chat//send", "/channel/a%2fstream/x"]) {
       for (const method of ["GET", "HEAD", "POST", "OPTIONS", "DELETE"]) {
         const response = await request(server, method, path);
         expect([path, method, response.status]).toEqual([path, method, 404]);
