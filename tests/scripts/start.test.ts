@@ -10,6 +10,10 @@ let folder: string;
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), "service-socket-start-"))));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+/** Process groups that a test did not see the end of. */
+const groups = new Set<number>();
+afterAll(() => groups.forEach(killGroup));
+
 interface Started extends Disposable {
   readonly child: Bun.Subprocess<"ignore", "pipe", "inherit">;
   /** A stream that is open. */
@@ -36,6 +40,7 @@ async function start(command: readonly string[]): Promise<Started> {
       SOCKET_LOG_LEVEL: "error",
     },
   });
+  groups.add(child.pid);
   const up = Promise.withResolvers<void>();
   const output = read(child.stdout, "listens on", up.resolve);
   await Promise.race([up.promise, output]);
@@ -45,6 +50,7 @@ async function start(command: readonly string[]): Promise<Started> {
 
 /** All that is left of it, also what its parents left behind. */
 function killGroup(pid: number): void {
+  groups.delete(pid);
   try {
     process.kill(-pid, "SIGKILL");
   } catch {

@@ -43,11 +43,6 @@ const SECRET = "a-secret-of-the-tests-that-is-long-enough";
 const STARTS_WITHIN_MS = 20_000;
 const POLL_MS = 10;
 
-const running = new Set<Bun.Subprocess>();
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
-
 /** A port that nothing listens on now. */
 export function freePort(): number {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
@@ -112,7 +107,6 @@ export class Gateway implements AsyncDisposable {
       },
     });
     this.#child = child;
-    running.add(child);
     void this.#collect(child.stdout);
     void this.#collect(child.stderr);
     const deadline = performance.now() + STARTS_WITHIN_MS;
@@ -145,7 +139,6 @@ export class Gateway implements AsyncDisposable {
     if (child === null) return 0;
     child.kill(signal);
     const code = await child.exited;
-    running.delete(child);
     this.#child = null;
     return code;
   }
