@@ -245,6 +245,41 @@ export const FAULTS: readonly Fault[] = [
     weather: { weights: weights({ note: 1, older: 1, mark: 12, notice: 20, tick: 12, lose: 0 }), heartbeatMs: 200 },
   },
   {
+    name: "a flush goes on over a break",
+    driver: "sqlite",
+    edits: [
+      {
+        file: FEED,
+        find: "    this.floor = null;\n    this.#batch = null;\n    this.#sent = 0;\n    this.#keep([]);\n    this.reads.clear();\n",
+        replace: "    this.floor = null;\n    this.#sent = 0;\n    this.#keep([]);\n    this.reads.clear();\n",
+      },
+    ],
+    weather: {
+      weights: weights({
+        turn: 6,
+        follow: 60,
+        read: 60,
+        notice: 60,
+        cut: 0,
+        note: 3,
+        older: 2,
+        publish: 20,
+        drop: 0.5,
+        lose: 0,
+      }),
+      channels: ["a"],
+      selections: [["a"]],
+      listeners: 16,
+      limits: { sliceWrites: 1, chunkBytes: 1000, logBudgetBytes: 64 * 1024 * 1024 },
+    },
+  },
+  {
+    name: "after a failover a read skips what the epoch before it left",
+    driver: "sqlite",
+    edits: [{ file: HISTORY, find: "Math.min(after.seq, preceding.end)", replace: "preceding.end" }],
+    weather: { weights: weights({ note: 2, older: 1, lose: 0 }) },
+  },
+  {
     name: "a full sink stays live",
     edits: [
       {

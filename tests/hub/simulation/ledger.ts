@@ -143,9 +143,8 @@ export class Ledger {
     this.#holds(told, at, asked, store);
     for (const message of this.#rest()) {
       const gone = this.#truth.contains(at.epoch, message) && message.seq <= newest.seq && !isKept(message, store);
-      // What was published since the epoch began is missed by nobody who comes from another.
-      const own = told.reason === "epoch" && this.#truth.isOwn(at.epoch, message);
-      if (gone || (!own && this.#truth.covers(at, message))) this.#excused.add(message.n);
+      const owed = told.reason === "epoch" && this.#truth.goesOn(asked, at.epoch, message);
+      if (gone || (!owed && this.#truth.covers(at, message))) this.#excused.add(message.n);
     }
     this.#last = at;
   }

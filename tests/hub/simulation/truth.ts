@@ -17,6 +17,8 @@ export type Kept = ReadonlyMap<string, number>;
 /** What a position of one epoch means. */
 export interface Epoch {
   readonly name: string;
+  /** The epoch that it goes on from, if any. */
+  readonly preceding: string | null;
   /** The message at each seq: what was kept of the epoch before, and its own. */
   readonly bySeq: (number | undefined)[];
   /** Messages accepted before this epoch began have a smaller `n`. */
@@ -32,7 +34,7 @@ export class Truth {
   current: Epoch;
 
   constructor(epoch: string) {
-    this.current = { name: epoch, bySeq: [undefined], began: 0, ended: null };
+    this.current = { name: epoch, preceding: null, bySeq: [undefined], began: 0, ended: null };
     this.epochs.set(epoch, this.current);
   }
 
@@ -55,7 +57,8 @@ export class Truth {
   renew(epoch: string, from: Position | null, ended: Kept): void {
     this.current.ended = ended;
     const bySeq = from === null ? [undefined] : this.epochs.get(from.epoch)!.bySeq.slice(0, from.seq + 1);
-    this.current = { name: epoch, bySeq, began: this.accepted.length, ended: null };
+    const preceding = from?.epoch ?? null;
+    this.current = { name: epoch, preceding, bySeq, began: this.accepted.length, ended: null };
     this.epochs.set(epoch, this.current);
   }
 
@@ -65,9 +68,15 @@ export class Truth {
     return bySeq[message.seq] === message.n ? message.seq <= seq : message.n < began;
   }
 
-  /** Whether a message was published under an epoch, not taken over from the one before. */
-  isOwn(epoch: string, message: Accepted): boolean {
-    return message.n >= this.epochs.get(epoch)!.began && this.contains(epoch, message);
+  /**
+   * Whether a listener that comes from a position of another epoch has no reason to miss a message of this one: it was
+   * published since the epoch began, or lies after the position in what this epoch took over from that one.
+   */
+  goesOn(from: Position | null, epoch: string, message: Accepted): boolean {
+    const { began, preceding } = this.epochs.get(epoch)!;
+    if (!this.contains(epoch, message)) return false;
+    if (message.n >= began) return true;
+    return from !== null && from.epoch === preceding && from.epoch !== epoch && message.seq > from.seq;
   }
 
   contains(epoch: string, message: Accepted): boolean {
