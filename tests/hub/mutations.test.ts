@@ -11,6 +11,8 @@ import { loadParts } from "./simulation/stores.ts";
  * - `feed.pending` in a heartbeat beside `hasAfter`: the log is only trimmed when a message is appended, which is then
  *   itself still to be sent, so one of the two always holds the heartbeat back. Both together are broken below.
  * - clearing the mark at a break beside comparing its epoch: broken together as well.
+ * - dropping a page, or a shared read, that was begun before a break: what it holds was accepted, and its position is
+ *   compared like any other, so the next read tells what became of it. The hub drops it to save that read.
  */
 
 /** The rarest of them fails in about one run of a hundred. */
