@@ -15,6 +15,8 @@ import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
 const TICK_MS = 100;
 /** How often retention is seen to. */
 const TRIM_MS = 1000;
+/** How long a stop waits for requests that are under way, of which some may never end. */
+const ANSWER_MS = 3000;
 /** Bun's own limit answers without a body, so ours (`SOCKET_MAX_BODY_BYTES`) must always be met first. */
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 
@@ -25,7 +27,8 @@ export interface RunningServer {
   readonly apps: OpenedApps;
   /**
    * Ends every stream, each told to reconnect, answers what is under way, closes the store. Resolves once all of it is
-   * done; called again, with the first call's result.
+   * done, which is within some seconds: a request that is not complete by then is cut. Called again, it resolves with
+   * the first call's result.
    */
   stop(): Promise<void>;
 }
@@ -92,7 +95,9 @@ function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
     hub.closeAll("drain", true);
     clearInterval(ticking);
     clearInterval(trimming);
+    const cut = setTimeout(() => void server.stop(true), ANSWER_MS);
     await server.stop();
+    clearTimeout(cut);
     await broker.close();
   }
 
