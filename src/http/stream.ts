@@ -124,18 +124,25 @@ function startOf(parameters: Parameters, { clock }: Gateway, replayLimit: number
   return { kind: "since", sinceMs: sinceOf(since, clock.now()), count: most };
 }
 
-// RFC 3339 5.6: date, time and offset; Date.parse alone takes much more.
-const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
+// RFC 3339 5.6: date, time and offset; Date.parse alone takes much more, such as hour 24 and the 30th of February.
+const RFC_3339 = /^(\d{4}-\d\d-\d\d)T(?!24)\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 function sinceOf(since: string, now: number): number {
   if (since === "earliest") return 0;
   const age = parseDuration(since);
   if (age !== undefined) return Math.max(0, now - age);
-  const time = RFC_3339.test(since) ? Date.parse(since.toUpperCase()) : Number.NaN;
+  const day = RFC_3339.exec(since)?.[1];
+  const time = day !== undefined && isDay(day) ? Date.parse(since.toUpperCase()) : Number.NaN;
   if (!Number.isNaN(time)) return Math.max(0, time);
   const detail =
     "`since` takes a duration such as `10m`, an RFC 3339 time such as `2030-01-31T12:00:00Z`, or `earliest`.";
   throw new ApiError("parameter_invalid", detail, "since");
+}
+
+/** `2030-02-30` comes out as a day of March. */
+function isDay(text: string): boolean {
+  const date = new Date(text);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
 async function beginningOf({ broker }: Gateway, app: App, selection: Selection, wanted: Wanted): Promise<Beginning> {
