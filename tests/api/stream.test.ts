@@ -92,8 +92,11 @@ describe("a stream", () => {
     await using stream = await (await listen(`${server.url}/stream?channel=env.*&format=envelope`)).live();
     const { id } = await publish(server, "env.1", { a: [1] }, "alert");
     const other = await publish(server, "env.2", 'text\r\n"quoted"');
-    const frames = await stream.messages(2);
-    expect(frames.map(({ event }) => event)).toEqual([undefined, undefined]);
+    const body = '{"channel":"env.3","data":{\r\n "a":\n12345678901234567890 }}';
+    await post(server, "/chat/send", { body, headers: { "Content-Type": "application/json" } });
+    const frames = await stream.messages(3);
+    expect(frames.map(({ event }) => event)).toEqual([undefined, undefined, undefined]);
+    expect(frames[2]!.data).toContain('"data":{\n "a":\n12345678901234567890 },');
     const [one, two] = frames.map(({ data }) => JSON.parse(data) as Record<string, unknown>);
     expect(one).toEqual({ channel: "env.1", event: "alert", data: { a: [1] }, id, time: expect.any(String) as string });
     expect(two).toMatchObject({ channel: "env.2", event: "message", data: 'text\r\n"quoted"', id: other.id });

@@ -10,6 +10,11 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
+/** Every character that a name may hold. */
+const PRINTABLE = Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i))
+  .join("")
+  .replace("*", "");
+
 interface Address {
   readonly channel: string | readonly string[];
   readonly token: string;
@@ -83,18 +88,7 @@ describe("POST /channel/subscribe", () => {
   });
 
   test("gives an address that streams for every name that is odd in a URL", async () => {
-    for (const channel of [
-      "subscribe",
-      ".",
-      "..",
-      "a/b",
-      "%2f",
-      "a?b#c",
-      "stream",
-      "%",
-      "ä".normalize("NFD")[0]!,
-      "'\"<>",
-    ]) {
+    for (const channel of ["subscribe", ".", "..", "a/b", "%2f", "a?b#c", "stream", "%", PRINTABLE]) {
       const { data } = await subscribe({ json: { channel } });
       await using stream = await listen(data.url, { authorization: null });
       await stream.live();
