@@ -11,7 +11,9 @@ import { readParameters, type Parameters } from "./parameters.ts";
  * `base` is the address that users see.
  */
 export async function subscribe(gateway: Gateway, request: Request, base: string): Promise<Response> {
-  const parameters = await readParameters(request, gateway.settings);
+  const { maxBodyBytes, maxJsonDepth } = gateway.settings;
+  const limits = { maxBodyBytes: Math.min(maxBodyBytes || MAX_BODY_BYTES, MAX_BODY_BYTES), maxJsonDepth };
+  const parameters = await readParameters(request, limits);
   const app = authenticatePublisher(gateway.apps, authorizationOf(request, parameters));
   const channels = channelsOf(parameters, app.limits.maxChannelsPerStream);
   const { tokenTtlMs, maxTokenTtlMs } = gateway.settings;
@@ -31,6 +33,9 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
     nextRequestId(),
   );
 }
+
+/** The secret may stand in the body, so anyone's is read; reading a megabyte of JSON can take 40 ms. */
+const MAX_BODY_BYTES = 64 * 1024;
 
 const YEAR_SECONDS = 366 * 86_400;
 
