@@ -140,6 +140,15 @@ describe("a credential that is bad is refused, never ignored, on a public channe
   });
 });
 
+test("the app's secret opens every channel and pattern, as `key=` and as `Bearer`", async () => {
+  for (const scheme of ["key=", "Bearer "]) {
+    const headers = { Authorization: `${scheme}${SECRET}` };
+    expect(await ask(["private", "**", "a.*.b"], "", headers)).toMatchObject({ status: 200 });
+    expect(await ask(["private"], "&app=default", headers)).toMatchObject({ status: 200 });
+    expect(await ask(["private"], "&app=other", headers)).toMatchObject({ status: 403 });
+  }
+});
+
 describe("without a credential", () => {
   test("public channels can be listened to, by patterns that they cover as well", async () => {
     for (const names of [["news"], ["open.1", "news"], ["open.*"]]) {

@@ -46,6 +46,12 @@ describe("POST /chat/send", () => {
     }
   });
 
+  test("takes a body in chunks, without a Content-Length", async () => {
+    const body = new Blob(['{"channel":"chunked",', '"data":"é"}']).stream();
+    const { data } = await post<Sent>(server, "/chat/send", { body, headers: { "Content-Type": "application/json" } });
+    expect((await history(server, "chunked")).messages).toMatchObject([{ data: "é", id: data.id }]);
+  });
+
   test("takes a charset and a byte order mark of UTF-8", async () => {
     const headers = { "Content-Type": 'Application/JSON; charset="UTF-8"' };
     const sent = await post(server, "/chat/send", { body: `\ufeff{"channel":"charset"}`, headers });
