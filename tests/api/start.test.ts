@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { listen } from "./listening.ts";
 
 const MAIN = join(import.meta.dir, "..", "..", "src", "main.ts");
 
@@ -154,6 +155,24 @@ test("nothing that is asked of the server puts a secret, a token or a query into
   expect(await started.stop()).toBe(0);
   for (const part of [secret, data.token, "queried", "eyJ"]) expect(started.output).not.toContain(part);
   expect(await readdir(join(folder.path, "data"))).not.toContain("secret");
+});
+
+test("the command serves the apps of a settings file", async () => {
+  await using folder = await folderOf();
+  const apps = ["shop", "blog"].map(
+    (id) =>
+      `[[apps]]\nid = "${id}"\nsecrets = ["secret-of-${id}-that-is-long-enough-for-it"]\npublic_channels = ["news"]\n`,
+  );
+  await writeFile(join(folder.path, "apps.toml"), apps.join("\n"));
+  await using started = new Started(folder.path, { SOCKET_CONFIG: "apps.toml" });
+  const url = await started.shown(/listens on (\S+)/);
+  await using stream = await (await listen(`${url}/channel/news/stream?app=blog`, { authorization: null })).live();
+  for (const id of ["shop", "blog"]) {
+    const headers = { Authorization: `key=secret-of-${id}-that-is-long-enough-for-it` };
+    expect((await fetch(`${url}/chat/send?channel=news&data=${id}`, { method: "POST", headers })).status).toBe(200);
+  }
+  expect(await stream.next()).toMatchObject({ data: "blog" });
+  expect(started.output).not.toContain("long-enough-for-it");
 });
 
 test("a setting that is wrong stops the start with one line that names it", async () => {
