@@ -22,9 +22,8 @@ type Server = { requestIP(request: Request): { address: string } | null; timeout
 /** Every address of the API. The body of this function is the list of them. */
 export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   function arrival(server: Server | null, request: Request): Arrival {
-    // Bun ends a connection that is idle for a while, and heartbeats do not keep it for certain.
-    server?.timeout(request, 0);
-    return { address: addresses.client(peerOf(server, request), request.headers) };
+    const address = addresses.client(peerOf(server, request), request.headers);
+    return { address, liftTimeout: () => server?.timeout(request, 0) };
   }
 
   const app = new Elysia({ strictPath: true })
@@ -68,23 +67,12 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     return [...new Set(methods), ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
   }
 
-  /** What the routes do not answer; undefined for what they do. */
-  function beforeRouting(request: Request): Promise<Response> | Response | undefined {
-    const { method } = request;
-    if (method === "HEAD") return headOf(request);
-    if (method !== "OPTIONS") return undefined;
+  /** What the routes do not answer; undefined for what they do. HEAD is GET to them, and Bun never begins the body. */
+  function beforeRouting(request: Request): Response | undefined {
+    if (request.method !== "OPTIONS") return undefined;
     const path = pathOf(request);
     const methods = allowed(path);
     return methods === null ? undefined : options(gateway, request, path, methods);
-  }
-
-  /**
-   * HEAD is GET without the body (RFC 9110 9.3.2). Bun sends the body's length and never begins the body, a stream's
-   * neither. Routed here: the server's own routing hangs on a HEAD request for a stream.
-   */
-  function headOf(request: Request): Promise<Response> {
-    // The router finds the path only behind a host of some length, and the host that was sent may be none.
-    return app.handle(new Request(`http://localhost${targetOf(request.url)}`, { headers: request.headers }));
   }
 
   function known(error: unknown, request: Request): unknown {
@@ -102,16 +90,11 @@ function peerOf(server: Server | null, request: Request): string {
   return server?.requestIP(request)?.address ?? "";
 }
 
-function pathOf(request: Request): string {
-  return targetOf(request.url).replace(/[?#].*$/s, "");
-}
-
 /**
- * Path and query as they were sent. The URL of a request need not be one: it is made of the `Host` header, which may be
- * missing (HTTP/1.0) or hold anything.
+ * The path as it was sent. The URL of a request need not be one: it is made of the `Host` header, which may be missing
+ * (HTTP/1.0) or hold anything.
  */
-function targetOf(url: string): string {
-  if (url.startsWith("/")) return url;
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  return start === -1 ? "/" : url.slice(start);
+function pathOf({ url }: Request): string {
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
+  return start === -1 ? "/" : url.slice(start).replace(/[?#].*$/s, "");
 }

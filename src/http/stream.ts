@@ -19,6 +19,8 @@ import { checkNames, rfc3339 } from "./subscribe.ts";
 export interface Arrival {
   /** The listener's IP address. */
   readonly address: string;
+  /** Lets the connection be idle from now on, to its end. Bun would end it, and heartbeats do not keep it for certain. */
+  readonly liftTimeout: () => void;
 }
 
 /** `GET /channel/:channel/stream`. */
@@ -153,7 +155,7 @@ async function beginningOf({ broker }: Gateway, app: App, selection: Selection, 
 function open(
   gateway: Gateway,
   request: Request,
-  { address }: Arrival,
+  { address, liftTimeout }: Arrival,
   grant: Grant,
   selection: Selection,
   format: Format,
@@ -183,6 +185,9 @@ function open(
     () => subscriber !== null && hub.leave(subscriber),
     () => subscriber !== null && hub.drained(subscriber),
   );
+  liftTimeout();
+  // Nothing would end a connection that is kept after the stream and whose other end is gone.
+  headers["Connection"] = "close";
   return new Response(sink.body, { headers });
 }
 

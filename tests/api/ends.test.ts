@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { HandClock, post, publish, SECRET, serve, subscribers } from "./fixture.ts";
+import { HandClock, post, publish, raw, SECRET, serve, subscribers } from "./fixture.ts";
 import { headersOf, listen } from "./listening.ts";
 import { claims, sign } from "./tokens.ts";
 
@@ -36,6 +36,16 @@ describe("a stream ends", () => {
     clock.ms += 600_000; // the hand clock's chance is the middle
     expect(await stream.told("close")).toMatchObject({ reason: "max_age", reconnect: true });
     await stream.end();
+  });
+
+  test("with its connection, which nobody would look after any more", async () => {
+    const clock = new HandClock();
+    await using server = await serve({ clock, settings: { SOCKET_STREAM_AGE: "10m", SOCKET_HEARTBEAT: "0" } });
+    const request = `GET /channel/news/stream HTTP/1.1\r\nHost: x\r\nAuthorization: key=${SECRET}\r\n\r\n`;
+    const whole = raw(server, request, /never/);
+    while ((await subscribers(server, "news")) === 0);
+    clock.ms += 600_000;
+    expect(await whole).toMatch(/^HTTP\/1.1 200 .*\r\nConnection: close\r\n.*socket:close.*\r\n0\r\n\r\n$/s);
   });
 
   test("when the node is stopped, and is told to reconnect", async () => {
