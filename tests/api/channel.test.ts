@@ -121,6 +121,8 @@ describe("GET /channels", () => {
     const page = await list("?prefix=both.&limit=2");
     expect(page.channels.map(({ channel }) => channel)).toEqual(["both.0", "both.1"]);
     expect(page.next).toBe("both.1");
+    const rest = await list("?prefix=both.&limit=2&after=both.1");
+    expect(rest).toMatchObject({ channels: [{ channel: "both.2" }], next: null });
   });
 
   test("of a prefix that nothing has is empty, whatever the prefix holds", async () => {
