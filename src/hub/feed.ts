@@ -28,6 +28,8 @@ export class FramedPage {
   readonly through: Position;
   readonly gap: Page["gap"];
   readonly count: number;
+  /** The last id that the page writes: of its last message, or where it starts. */
+  readonly last: number;
   readonly #frames: readonly Frames[];
   readonly #format: Format;
   #bytes: Uint8Array | null = null;
@@ -37,6 +39,7 @@ export class FramedPage {
     this.through = page.through;
     this.gap = page.gap;
     this.count = page.messages.length;
+    this.last = page.messages.at(-1)?.seq ?? page.from.seq;
     this.#frames = page.messages.map((message) => new Frames(message));
     this.#format = format;
   }
@@ -168,7 +171,7 @@ export class Feed {
   #take(batch: Batch, subscriber: Subscriber): Uint8Array | null {
     if (!subscriber.live || subscriber.seq >= batch.last) return null;
     const { seq } = subscriber;
-    subscriber.seq = batch.last;
+    subscriber.wrote(batch.last);
     if (seq < batch.first) return batch.bytes;
     // A subscriber can be ahead of its feed: what it read from the store may not have been announced yet.
     const frames = batch.frames.filter((frame) => frame.seq > seq);

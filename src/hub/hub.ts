@@ -125,7 +125,7 @@ export class Hub implements Listener {
     return this.#apps.get(appId)?.subscribers.channels() ?? [];
   }
 
-  /** Adds a stream; it catches up in the next turn. */
+  /** Adds a stream. It begins to catch up at once: a first write in the same turn as its request costs least. */
   join(appId: AppId, selection: Selection, format: Format, sink: Sink, options: StreamOptions): Subscriber {
     const app = this.#app(appId);
     const key = `${format} ${selection.key}`;
@@ -143,7 +143,8 @@ export class Hub implements Listener {
     const { heartbeatMs, elapsed, random } = this.#options;
     subscriber.nextBeatMs = heartbeatMs === 0 ? Infinity : elapsed() + heartbeatMs * random();
     this.#setDue(subscriber);
-    this.#enqueue(app, subscriber);
+    if (feed.floor === null) this.#enqueue(app, subscriber);
+    else this.#catchUp(app, subscriber);
     return subscriber;
   }
 
@@ -223,6 +224,8 @@ export class Hub implements Listener {
       (at) => {
         if (feed.generation !== generation) return;
         feed.ready(at, app.mark?.epoch === at.epoch ? app.mark.seq : 0);
+        const [only] = feed.subscribers;
+        if (feed.subscribers.size === 1) return this.#catchUp(app, only!);
         for (const subscriber of feed.subscribers) this.#enqueue(app, subscriber);
       },
       (error: unknown) => this.#options.report(error),
@@ -320,7 +323,7 @@ export class Hub implements Listener {
       const frames = feed.after(subscriber.seq);
       if (frames.length > 0) {
         parts.push(join(frames, feed.format));
-        subscriber.seq = frames.at(-1)!.seq;
+        subscriber.wrote(frames.at(-1)!.seq);
         subscriber.replayed += subscriber.told ? 0 : frames.length;
       }
       if (!feed.hasAfter(subscriber.seq)) {
@@ -399,6 +402,7 @@ export class Hub implements Listener {
     }
     if (gap !== null) parts.push(gapFrame(page.from, { ...gap, asked }));
     if (page.count > 0) parts.push(page.bytes);
+    if (gap !== null || page.count > 0) subscriber.written = page.last;
     subscriber.replayed += subscriber.told ? 0 : page.count;
     subscriber.epoch = page.through.epoch;
     subscriber.seq = page.through.seq;
@@ -408,6 +412,7 @@ export class Hub implements Listener {
     const { feed, options } = subscriber;
     subscriber.opened = true;
     subscriber.greeted = true;
+    if (id !== null) subscriber.written = id.seq;
     return openFrame(id, options.retryMs, {
       stream: options.id,
       app: feed.app,
@@ -448,8 +453,9 @@ export class Hub implements Listener {
     if (subscriber.full) return;
     const through = this.#through(feed);
     const level = subscriber.live && !feed.pending && !feed.hasAfter(subscriber.seq);
-    if (level && through > subscriber.seq) {
-      subscriber.seq = through;
+    const position = Math.max(through, subscriber.seq);
+    if (level && position > subscriber.written) {
+      subscriber.wrote(position);
       this.#send(subscriber, positionFrame(subscriber.position));
     } else this.#send(subscriber, COMMENT_FRAME);
   }

@@ -50,6 +50,8 @@ export class Subscriber {
   seq: number;
   /** Something was written, so that the listener has the answer's headers. */
   greeted = false;
+  /** The last id that was written. It lies before `seq` where a replay ended with what is not of the selection. */
+  written = 0;
   /** `socket:open` was written. */
   opened = false;
   /** `socket:live` was written. */
@@ -77,6 +79,12 @@ export class Subscriber {
     const { beginning } = options;
     this.epoch = beginning.kind === "now" ? "" : beginning.after.epoch;
     this.seq = beginning.kind === "now" ? 0 : beginning.after.seq;
+  }
+
+  /** Everything up to here was written, and the id of it. */
+  wrote(seq: number): void {
+    this.seq = seq;
+    this.written = seq;
   }
 
   get position(): Position {

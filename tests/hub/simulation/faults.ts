@@ -112,8 +112,8 @@ export const FAULTS: readonly Fault[] = [
     edits: [
       {
         file: HUB,
-        find: "if (level && through > subscriber.seq) {",
-        replace: "if (level && through !== subscriber.seq) {",
+        find: "const position = Math.max(through, subscriber.seq);\n    if (level && position > subscriber.written) {",
+        replace: "const position = through;\n    if (level && position !== subscriber.written) {",
       },
     ],
     weather: LAG,

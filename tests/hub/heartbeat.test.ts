@@ -1,0 +1,97 @@
+import { expect, test } from "bun:test";
+import { openBroker } from "../../src/broker/open.ts";
+import { selectionOf } from "../../src/core/channel.ts";
+import { parsePosition } from "../../src/core/position.ts";
+import { Hub } from "../../src/hub/hub.ts";
+import type { Sink, StreamOptions } from "../../src/hub/subscriber.ts";
+
+const HEARTBEAT_MS = 1000;
+
+/** What a stream was written, as text. */
+class Written implements Sink {
+  text = "";
+  write(bytes: Uint8Array): boolean {
+    this.text += new TextDecoder().decode(bytes);
+    return true;
+  }
+  end(): void {}
+  abort(): void {}
+}
+
+async function setUp() {
+  const broker = await openBroker("memory:", {
+    now: () => 0,
+    retention: () => ({ count: 0, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 }),
+    idempotencyTtlMs: 0,
+    log: () => undefined,
+  });
+  let clockMs = 0;
+  const hub = new Hub({
+    broker,
+    schedule: setImmediate,
+    elapsed: () => clockMs,
+    random: () => 0,
+    heartbeatMs: HEARTBEAT_MS,
+    stallMs: 0,
+    report: (error) => {
+      throw error;
+    },
+  });
+  await broker.start(hub);
+  const publish = (channel: string) => broker.publish("app", [{ channel, event: null, data: "x", json: false }]);
+  const beat = () => {
+    clockMs += HEARTBEAT_MS;
+    hub.tick();
+  };
+  return { hub, publish, beat };
+}
+
+const OPTIONS: Omit<StreamOptions, "beginning"> = {
+  id: "stream",
+  endsAtMs: Infinity,
+  endReason: "max_age",
+  retryMs: 2000,
+  expiresAt: null,
+  onClose: () => undefined,
+};
+
+/** Until what is under way has been done: reads resolve in microtasks, turns are immediates. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+}
+
+test("after a replay that ends with other channels' messages a heartbeat moves the listener to the head, once", async () => {
+  const { hub, publish, beat } = await setUp();
+  const { epoch } = await publish("quiet");
+  await publish("busy");
+  await publish("busy");
+  const sink = new Written();
+  const after = parsePosition(`${epoch}-0`)!;
+  hub.join("app", selectionOf(["quiet"]), "plain", sink, {
+    ...OPTIONS,
+    beginning: { kind: "resume", after, asked: `${epoch}-0` },
+  });
+  await settle();
+  expect(sink.text).toContain(`id: ${epoch}-1\ndata: x\n\n`);
+  expect(sink.text).not.toContain(`id: ${epoch}-3`);
+  const replayed = sink.text.length;
+  beat();
+  expect(sink.text.slice(replayed)).toBe(`id: ${epoch}-3\n\n`);
+  beat();
+  expect(sink.text.slice(replayed)).toBe(`id: ${epoch}-3\n\n:\n\n`);
+});
+
+test("a heartbeat carries no position past a message that is still to be written", async () => {
+  const { hub, publish, beat } = await setUp();
+  const sink = new Written();
+  hub.join("app", selectionOf(["quiet"]), "plain", sink, { ...OPTIONS, beginning: { kind: "now" } });
+  await settle();
+  const opened = sink.text.length;
+  const { epoch } = await publish("quiet");
+  await publish("busy");
+  beat(); // before the turn that sends the message
+  expect(sink.text.slice(opened)).toBe(":\n\n");
+  await settle();
+  beat();
+  expect(sink.text.slice(opened)).toBe(`:\n\nid: ${epoch}-1\ndata: x\n\nid: ${epoch}-2\n\n`);
+});
