@@ -28,7 +28,7 @@ replace("docs/api.md", "errors", [
 function replace(file: string, name: string, rows: readonly (readonly string[])[]): void {
   const path = join(ROOT, file);
   const [head, ...body] = rows.map((cells) => `| ${cells.map(cell).join(" | ")} |`);
-  const rule = `|${" --- |".repeat(rows[0].length)}`;
+  const rule = `|${" --- |".repeat(rows[0]?.length ?? 0)}`;
   const text = readFileSync(path, "utf8");
   const table = new RegExp(`(<!-- ${name}:[^>]*-->\n)[^]*?(<!-- /${name} -->)`);
   if (!table.test(text)) throw new Error(`${file} has no markers for ${name}.`);

@@ -1,7 +1,9 @@
 #!/usr/bin/env bun
 import { readFileSync } from "node:fs";
 import pino from "pino";
+import { version } from "../package.json";
 import { ConfigError, loadConfig, type Settings } from "./config.ts";
+import { help } from "./help.ts";
 import type { Log } from "./http/gateway.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { welcome } from "./welcome.ts";
@@ -45,8 +47,11 @@ function stopOnSignals(server: RunningServer, log: Log): void {
 }
 
 try {
+  process.umask(0o077); // what is kept is for nobody else to read
   const [command, ...rest] = process.argv.slice(2);
-  if (command === undefined || command.startsWith("-")) await serve(process.argv.slice(2));
+  if (process.argv.includes("--help") || command === "help") process.stdout.write(help());
+  else if (command === "--version") process.stdout.write(`${version}\n`);
+  else if (command === undefined || command.startsWith("-")) await serve(process.argv.slice(2));
   else if (command === "serve") await serve(rest);
   else throw new ConfigError(command, "is no command; takes `serve`, or no command at all");
 } catch (error) {

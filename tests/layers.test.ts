@@ -6,8 +6,9 @@ import { dirname, join, normalize } from "node:path";
  * is named here. From top to bottom, so that imports run one way.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["config", "http/gateway.ts", "server.ts", "welcome.ts"],
+  "main.ts": ["config", "help.ts", "http/gateway.ts", "server.ts", "welcome.ts"],
   "index.ts": ["config", "http/gateway.ts", "server.ts"],
+  "help.ts": ["config"],
   "welcome.ts": ["config", "server.ts"],
   "server.ts": ["auth", "broker/broker.ts", "broker/open.ts", "config", "http", "hub"],
   http: ["auth", "broker/broker.ts", "config", "core", "hub"],

@@ -42,7 +42,7 @@ export interface TokenGrant {
 /** A JWT for a listener (RFC 7519), signed with the app's first secret. `expiresAt` is in milliseconds since 1970. */
 export async function mintToken(app: App, request: TokenRequest): Promise<{ token: string; expiresAt: number }> {
   const iat = Math.floor(request.now / 1000);
-  const exp = iat + request.ttlSeconds;
+  const exp = Math.ceil(request.now / 1000) + request.ttlSeconds; // never less than what was asked for
   const claims: JWTPayload = { channels: [...request.channels], aud: AUDIENCE, iat, exp, jti: request.jti };
   if (request.user !== undefined) claims.sub = request.user;
   const header = { alg: ALGORITHM, typ: "JWT", kid: app.id };

@@ -1,12 +1,12 @@
 import html from "./page.html" with { type: "text" };
 import { nextRequestId } from "./answer.ts";
+import type { Gateway } from "./gateway.ts";
 
 const text = html as unknown as string; // the types take every .html for a bundle
 
 /** Scripts and styles of the page by their digests (CSP 3, 2.3.1), so that nothing else can run in it. */
 const POLICY = [
   "default-src 'none'",
-  "connect-src 'self'",
   `script-src ${digests("script")}`,
   `style-src ${digests("style")}`,
   "img-src data:",
@@ -21,12 +21,16 @@ function digests(element: "script" | "style"): string {
   return hashes.length === 0 ? "'none'" : hashes.join(" ");
 }
 
-/** `GET /`: a page to listen and publish by hand. It holds no secret and works without any other host. */
-export function page(): Response {
+/**
+ * `GET /`: a page to listen and publish by hand. It holds no secret and works without any other host, but for the one of
+ * the address that users see: streams are opened there.
+ */
+export function page({ settings: { publicUrl } }: Gateway): Response {
+  const connect = publicUrl === null ? "'self'" : `'self' ${new URL(publicUrl).origin}`;
   return new Response(text, {
     headers: {
       "Content-Type": "text/html; charset=utf-8",
-      "Content-Security-Policy": POLICY,
+      "Content-Security-Policy": `${POLICY}; connect-src ${connect}`,
       "Referrer-Policy": "no-referrer",
       "X-Content-Type-Options": "nosniff",
       "Cache-Control": "no-cache",

@@ -50,7 +50,7 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     .get("/channel/:channel/history", ({ request, params }) => channelHistory(gateway, request, params.channel))
     .get("/channels", ({ request }) => channelList(gateway, request))
 
-    .get("/", () => page())
+    .get("/", () => page(gateway))
     .get("/healthz", () => health())
     .get("/readyz", () => readiness(gateway));
 

@@ -11,6 +11,7 @@ import { nextRequestId } from "./answer.ts";
 import { checkOrigin, corsHeaders } from "./cors.ts";
 import { DirectSink } from "./direct.ts";
 import type { Gateway } from "./gateway.ts";
+import { repeated } from "./fields.ts";
 import { CHANNEL_RULE, type Parameters, queryParameters } from "./parameters.ts";
 import { refuseSecret } from "./send.ts";
 import { checkNames, rfc3339 } from "./subscribe.ts";
@@ -30,7 +31,8 @@ export function channelStream(
   channel: string,
   arrival: Arrival,
 ): Promise<Response> {
-  return answer(gateway, request, arrival, () => {
+  return answer(gateway, request, arrival, (parameters) => {
+    if (parameters.place("channel") !== undefined) throw repeated("channel", "in the path and in the query");
     if (!isChannel(channel)) throw new ApiError("channel_invalid", CHANNEL_RULE, "channel");
     return [channel];
   });

@@ -157,3 +157,9 @@ test("what a backend reads needs the app's secret", async () => {
     }
   }
 });
+
+test("the page may open streams at the address that users see, where that is another one", async () => {
+  await using elsewhere = await serve({ settings: { SOCKET_PUBLIC_URL: "https://events.example.com/sse" } });
+  const page = await request(elsewhere, "GET", "/", { secret: null });
+  expect(page.headers.get("Content-Security-Policy")).toContain("connect-src 'self' https://events.example.com");
+});

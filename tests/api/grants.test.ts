@@ -165,3 +165,11 @@ describe("without a credential", () => {
     }
   });
 });
+
+test("a stream whose channel stands in the path takes no further one in the query", async () => {
+  const answer = await fetch(`${server.url}/channel/news/stream?channel=other`, {
+    headers: { Authorization: `key=${SECRET}` },
+  });
+  expect(answer.status).toBe(400);
+  expect(await answer.json()).toMatchObject({ Error: { type: "parameter_repeated", field: "channel" } });
+});

@@ -183,3 +183,26 @@ test("a setting that is wrong stops the start with one line that names it", asyn
   expect(started.output.trim().split("\n")).toHaveLength(1);
   expect(await readdir(folder.path)).toEqual([]);
 });
+
+test("--help teaches every setting, and --version tells the version", async () => {
+  const help = await Bun.$`${process.execPath} ${MAIN} --help`.text();
+  for (const word of ["--history-count, SOCKET_HISTORY_COUNT", "APP_SECRET", "Default: 10000."]) {
+    expect(help).toContain(word);
+  }
+  expect(await Bun.$`${process.execPath} ${MAIN} --version`.text()).toBe("0.1.0\n");
+});
+
+test("what is kept is for nobody else to read, also in a folder that is open to all", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "service-socket-"));
+  try {
+    await mkdir(join(folder, "data"));
+    await chmod(join(folder, "data"), 0o755);
+    await using started = new Started(folder);
+    await started.shown(/listens on (\S+)/);
+    for (const name of await readdir(join(folder, "data"))) {
+      expect([name, (await stat(join(folder, "data", name))).mode & 0o077]).toEqual([name, 0]);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
