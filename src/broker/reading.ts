@@ -4,6 +4,7 @@ import type { Position } from "../core/position.ts";
 import type { ChannelSummary, Page, Start } from "./broker.ts";
 import { matcher, type ChannelRecord } from "./channels.ts";
 import { PAGE_BYTES } from "./history.ts";
+import { IN_BUCKET, IN_STRETCH, bucketsOf, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 import type { StoredHistory } from "./store.ts";
 
@@ -16,12 +17,16 @@ const ROWS_PER_LOOK = 8;
 /** The widest stretch of the sequence that one query passes over: about 4 ms. */
 const MAX_WINDOW = 50_000;
 
+/** Of more channels than these a stretch that holds nothing is rare, and finding where to go on is not cheap. */
+const MAX_SKIPPING = 500;
+
 type MessageRow = [number, number, string | null, string, number, number];
 
 const COLUMNS = "seq, channel, event, data, json, time";
 
 /** Reads of the file: each a few indexed looks, whatever the file holds beside. */
 export class Reading {
+  readonly #places: Places;
   readonly #ofChannel: Query<MessageRow>;
   readonly #ofSeqs: Query<MessageRow>;
   readonly #window: Query<[number]>;
@@ -29,15 +34,13 @@ export class Reading {
   readonly #timeFrom: Query<[number, number]>;
   readonly #names: Query<[string]>;
 
-  constructor(statements: Statements) {
-    this.#ofChannel = statements.prepare(
-      `SELECT ${COLUMNS} FROM messages WHERE channel = ? AND seq > ? ORDER BY seq LIMIT ?`,
-    );
+  constructor(places: Places, statements: Statements) {
+    this.#places = places;
+    this.#ofChannel = statements.prepare(`SELECT ${COLUMNS} FROM messages WHERE ${IN_BUCKET}`);
     this.#ofSeqs = statements.prepare(
       `SELECT ${COLUMNS} FROM messages WHERE app = ? AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq`,
     );
-    this.#window = statements.prepare(`SELECT seq FROM messages INDEXED BY messages_by_channel
-        WHERE channel IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`);
+    this.#window = statements.prepare(IN_STRETCH);
     this.#scan = statements.prepare(
       "SELECT seq, channel FROM messages WHERE app = ? AND seq > ? AND seq <= ? ORDER BY seq",
     );
@@ -45,14 +48,16 @@ export class Reading {
       "SELECT seq, time FROM messages WHERE app = ? AND seq >= ? ORDER BY seq LIMIT 1",
     );
     this.#names = statements.prepare(`SELECT name FROM channels c WHERE app = ? AND name > ? AND name >= ? AND name < ?
-          AND EXISTS (SELECT 1 FROM messages WHERE channel = c.id) ORDER BY name LIMIT ?`);
+          AND EXISTS (SELECT 1 FROM spans WHERE channel = c.id) ORDER BY name LIMIT ?`);
   }
 
   page(history: StoredHistory, selection: Selection, after: Position, limit: number): Page {
     return history.page(selection, after, (active, from) => {
       if (active.length === 1) {
-        const { id } = active[0]!;
-        return collect(history, limit, (last, count) => this.#ofChannel.rows(id, Math.max(from, last), count));
+        const record = active[0]!;
+        return collect(history, limit, (last, count) =>
+          this.#places.rows(this.#ofChannel, record, Math.max(from, last), count),
+        );
       }
       const seqs = this.#merge(history, selection, active, from, limit);
       let taken = 0;
@@ -69,6 +74,7 @@ export class Reading {
     let total = 0;
     let oldest: number[] = []; // of what was found, the part that was found last
     let end = history.head;
+    let all: ChannelRecord[] | null = null;
     // from the newest end, so that a pattern looks only at the channels that were active in what is looked at
     for (let width = 2 * count; total < count && end > lowest; width *= 4) {
       const from = Math.max(lowest, end - Math.min(width, MAX_WINDOW));
@@ -77,6 +83,10 @@ export class Reading {
       if (seqs.length > 0) oldest = seqs;
       total += seqs.length;
       end = from;
+      if (seqs.length === 0 && end > lowest) {
+        all ??= history.channels.activeAfter(selection, lowest);
+        if (all.length <= MAX_SKIPPING) end = this.#places.previous(all, end);
+      }
     }
     const first = oldest[Math.max(0, total - count)];
     return history.position(first === undefined ? history.head : first - 1);
@@ -123,8 +133,10 @@ export class Reading {
     const found: number[] = [];
     for (let width = Math.ceil((1.5 * limit) / density); found.length < limit && start < head; width *= 4) {
       const end = Math.min(head, start + Math.min(width, MAX_WINDOW));
-      found.push(...this.#stretch(history, selection, active, start, end, limit - found.length));
+      const seqs = this.#stretch(history, selection, active, start, end, limit - found.length);
+      found.push(...seqs);
       start = end;
+      if (seqs.length === 0 && active.length <= MAX_SKIPPING) start = this.#places.next(active, end) - 1;
     }
     return found;
   }
@@ -138,9 +150,11 @@ export class Reading {
     end: number,
     limit: number,
   ): number[] {
-    if (active.length * ROWS_PER_LOOK <= end - start) {
-      const list = JSON.stringify(active.map(({ id }) => id));
-      return this.#window.rows(list, start, end, Math.min(limit, end - start)).map(([seq]) => seq);
+    const buckets = bucketsOf(start, end);
+    if (active.length * buckets.length * ROWS_PER_LOOK <= end - start) {
+      const ids = JSON.stringify(active.map(({ id }) => id));
+      const count = Math.min(limit, end - start);
+      return this.#window.rows(ids, JSON.stringify(buckets), start, end, start, end, count).map(([seq]) => seq);
     }
     const found: number[] = [];
     const matches = matcher(selection);

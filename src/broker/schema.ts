@@ -13,7 +13,8 @@ const BUSY_MS = 500;
  * released is never changed: a new one is added.
  *
  * `ordinal` and `volume` count a channel's messages and their bytes from its first one ever, so that what a channel
- * keeps follows from its ends and no row of the channel is written when a message is.
+ * keeps follows from its ends and no row of the channel is written when a message is. Why there are `spans`, and why the
+ * index begins with `seq >> 12`, is said in `places.ts`, which reads them.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE node (
@@ -57,7 +58,12 @@ const MIGRATIONS: readonly string[] = [
      data TEXT NOT NULL,
      PRIMARY KEY (app, seq)
    ) STRICT, WITHOUT ROWID;
-   CREATE UNIQUE INDEX messages_by_channel ON messages (channel, seq);
+   CREATE UNIQUE INDEX messages_by_channel ON messages (seq >> 12, channel, seq);
+   CREATE TABLE spans (
+     channel INTEGER NOT NULL,
+     span INTEGER NOT NULL,
+     PRIMARY KEY (channel, span)
+   ) STRICT, WITHOUT ROWID;
    CREATE TABLE keys (
      id INTEGER PRIMARY KEY,
      app INTEGER NOT NULL,

@@ -6,6 +6,7 @@ import type { Position } from "../core/position.ts";
 import type { AppId, Broker, BrokerOptions, ChannelSummary, Listener, Once, Page, Receipt, Start } from "./broker.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { randomEpoch } from "./history.ts";
+import { Places } from "./places.ts";
 import { Reading, summaryOf } from "./reading.ts";
 import { closeDatabase, openDatabase, type OpenFile } from "./schema.ts";
 import { Statements } from "./statements.ts";
@@ -75,10 +76,12 @@ export class SqliteBroker implements Broker {
     });
     const statements = new Statements(file.db);
     try {
-      const store = new Store(file.db, statements, this.#options);
-      const trimming = new Trimming(store, statements, this.#options);
+      const places = new Places(statements);
+      const store = new Store(file.db, places, statements, this.#options);
+      const reading = new Reading(places, statements);
+      const trimming = new Trimming(store, places, statements, this.#options);
       const checkpoints = new Checkpoints(this.#path, file.db, this.#options.log, () => this.#arm());
-      this.#opened = { file, checkpoints, statements, store, reading: new Reading(statements), trimming, listener };
+      this.#opened = { file, checkpoints, statements, store, reading, trimming, listener };
     } catch (error) {
       statements.close();
       file.db.close();

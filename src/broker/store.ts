@@ -4,6 +4,7 @@ import type { Draft, Message } from "../core/message.ts";
 import type { AppId, BrokerOptions, Once, Receipt, Retention } from "./broker.ts";
 import { newChannel, type ChannelRecord } from "./channels.ts";
 import { History, digestOf, exceeds, randomEpoch } from "./history.ts";
+import type { Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 
 /** One app of the file, as it stands after the last transaction. */
@@ -45,22 +46,12 @@ export interface Commit {
 }
 
 type AppRow = [number, string, number, string | null, number | null, number, number, number, number];
-type ChannelRow = [
-  number,
-  string,
-  number,
-  number,
-  number,
-  number,
-  number | null,
-  number | null,
-  number | null,
-  number | null,
-];
+type ChannelRow = [number, string, number, number, number, number];
 
 /** The file's rows and what is held of them in memory, always in step. */
 export class Store {
   readonly db: Database;
+  readonly #places: Places;
   readonly #options: BrokerOptions;
   readonly #histories = new Map<AppId, StoredHistory>();
   #complete = false;
@@ -69,13 +60,15 @@ export class Store {
   readonly #insertApp: Query<[]>;
   readonly #updateApp: Query<[]>;
   readonly #channels: Query<ChannelRow>;
+  readonly #counts: Query<[number, number]>;
   readonly #insertChannel: Query<[number]>;
   readonly #insertMessage: Query<[]>;
   readonly #key: Query<[string, string, number, string, number]>;
   readonly #insertKey: Query<[]>;
 
-  constructor(db: Database, statements: Statements, options: BrokerOptions) {
+  constructor(db: Database, places: Places, statements: Statements, options: BrokerOptions) {
     this.db = db;
+    this.#places = places;
     this.#options = options;
     this.#app = statements.prepare(
       `SELECT id, epoch, start, preceding_epoch, preceding_end, floor, head, time, bytes FROM apps WHERE name = ?`,
@@ -85,11 +78,10 @@ export class Store {
       `INSERT INTO apps (name, epoch, start, floor, head, time, bytes) VALUES (?, ?, 0, 0, 0, 0, 0)`,
     );
     this.#updateApp = statements.prepare("UPDATE apps SET floor = ?, head = ?, time = ?, bytes = ? WHERE id = ?");
-    this.#channels = statements.prepare(`SELECT c.id, c.name, c.trimmed, c.dropped, c.dropped_bytes, c.last,
-              (SELECT min(seq) FROM messages WHERE channel = c.id), m.seq, m.ordinal, m.volume
-         FROM channels c
-         LEFT JOIN messages m ON m.channel = c.id AND m.seq = (SELECT max(seq) FROM messages WHERE channel = c.id)
-        WHERE c.app = ? ORDER BY coalesce(m.seq, c.last)`);
+    this.#channels = statements.prepare(
+      "SELECT id, name, trimmed, dropped, dropped_bytes, last FROM channels WHERE app = ?",
+    );
+    this.#counts = statements.prepare("SELECT ordinal, volume FROM messages WHERE app = ? AND seq = ?");
     this.#insertChannel = statements.prepare("INSERT INTO channels (app, name) VALUES (?, ?) RETURNING id");
     this.#insertMessage = statements.prepare(
       `INSERT INTO messages (app, seq, channel, ordinal, volume, time, json, event, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -173,6 +165,7 @@ export class Store {
     const retention = this.#options.retention(app);
     for (const [i, draft] of drafts.entries()) {
       const record = history.channels.get(draft.channel) ?? this.#newChannel(history, draft.channel);
+      this.#places.enter(record, history.head + 1);
       const message = history.append(record, draft, sizes[i]!, now, retention);
       this.#insertMessage.run(
         history.id,
@@ -216,16 +209,19 @@ export class Store {
     const [id, epoch, start, precedingEpoch, precedingEnd, floor, head, time, bytes] = row;
     const preceding = precedingEpoch === null ? null : { epoch: precedingEpoch, end: precedingEnd ?? 0 };
     const history = new StoredHistory(id, { epoch, start, preceding, floor, head, time, bytes });
-    for (const channel of this.#channels.rows(id)) {
-      const record = newChannel(channel[0], channel[1]);
-      [, , record.trimmed, record.dropped, record.droppedBytes] = channel;
-      record.first = channel[6] ?? 0;
-      record.last = channel[7] ?? channel[5];
-      record.published = channel[8] ?? record.dropped;
-      record.publishedBytes = channel[9] ?? record.droppedBytes;
+    const records = this.#channels.rows(id).map((row) => this.#record(id, row));
+    for (const record of records.sort((a, b) => a.last - b.last)) {
       history.include(record);
       if (exceeds(record, retention)) history.over.add(record);
     }
     return history;
+  }
+
+  #record(app: number, [id, name, trimmed, dropped, droppedBytes, last]: ChannelRow): ChannelRecord {
+    const record = newChannel(id, name);
+    const ends = this.#places.ends(id) ?? { first: 0, last };
+    const counts = ends.first === 0 ? undefined : this.#counts.row(app, ends.last);
+    const [published, publishedBytes] = counts ?? [dropped, droppedBytes];
+    return Object.assign(record, { trimmed, dropped, droppedBytes, ...ends, published, publishedBytes });
   }
 }

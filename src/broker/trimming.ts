@@ -1,6 +1,7 @@
 import type { BrokerOptions, Retention } from "./broker.ts";
 import type { ChannelRecord } from "./channels.ts";
 import { TRIM_STEP, exceeds } from "./history.ts";
+import { IN_BUCKET, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 import type { Store, StoredHistory } from "./store.ts";
 
@@ -10,30 +11,28 @@ const FORGET_COST = 5;
 /** Retention in steps that each drop at most `TRIM_STEP` messages, channels and keys, in one transaction. */
 export class Trimming {
   readonly #store: Store;
+  readonly #places: Places;
   readonly #options: BrokerOptions;
   /** So that each step begins with another app. */
   #turn = 0;
   readonly #ofChannel: Query<[number, number, number]>;
   readonly #ofApp: Query<[number, number, number, number]>;
-  readonly #first: Query<[number]>;
-  readonly #dropOfChannel: Query<[]>;
+  readonly #drop: Query<[]>;
   readonly #dropOfApp: Query<[]>;
   readonly #updateChannel: Query<[]>;
   readonly #dropChannel: Query<[]>;
   readonly #oldKeys: Query<[number]>;
   readonly #dropKey: Query<[]>;
 
-  constructor(store: Store, statements: Statements, options: BrokerOptions) {
+  constructor(store: Store, places: Places, statements: Statements, options: BrokerOptions) {
     this.#store = store;
+    this.#places = places;
     this.#options = options;
-    this.#ofChannel = statements.prepare(
-      "SELECT seq, ordinal, volume FROM messages WHERE channel = ? ORDER BY seq LIMIT ?",
-    );
+    this.#ofChannel = statements.prepare(`SELECT seq, ordinal, volume FROM messages WHERE ${IN_BUCKET}`);
     this.#ofApp = statements.prepare(
       "SELECT seq, channel, volume, time FROM messages WHERE app = ? ORDER BY seq LIMIT ?",
     );
-    this.#first = statements.prepare("SELECT seq FROM messages WHERE channel = ? ORDER BY seq LIMIT 1");
-    this.#dropOfChannel = statements.prepare("DELETE FROM messages WHERE channel = ? AND seq <= ?");
+    this.#drop = statements.prepare("DELETE FROM messages WHERE app = ? AND seq IN (SELECT value FROM json_each(?))");
     this.#dropOfApp = statements.prepare("DELETE FROM messages WHERE app = ? AND seq <= ?");
     this.#updateChannel = statements.prepare(
       "UPDATE channels SET trimmed = ?, dropped = ?, dropped_bytes = ?, last = ? WHERE id = ?",
@@ -83,7 +82,8 @@ export class Trimming {
 
   /** Drops a channel's oldest messages while `more`, at most `limit`. */
   #channel(history: StoredHistory, record: ChannelRecord, limit: number, more: () => boolean): number {
-    const rows = this.#ofChannel.rows(record.id, limit + 1);
+    const oldest = record.first;
+    const rows = this.#places.rows(this.#ofChannel, record, oldest - 1, limit + 1);
     let done = 0;
     for (const [seq, ordinal, volume] of rows) {
       if (done >= limit || !more()) break;
@@ -91,7 +91,8 @@ export class Trimming {
       history.drop(record, ordinal - record.dropped, volume - record.droppedBytes, seq, first);
     }
     if (done > 0) {
-      this.#dropOfChannel.run(record.id, record.trimmed);
+      this.#drop.run(history.id, JSON.stringify(rows.slice(0, done).map(([seq]) => seq)));
+      this.#places.leave(record, oldest);
       this.#update(record);
     }
     return done;
@@ -104,20 +105,21 @@ export class Trimming {
     const isDue = (time: number): boolean => time < since || (appBytes > 0 && history.bytes > appBytes);
     const oldest = this.#ofApp.row(history.id, 1);
     if (oldest === undefined || !isDue(oldest[3])) return 0;
-    const touched = new Set<ChannelRecord>();
+    const touched = new Map<ChannelRecord, number>(); // to the oldest that it had
     let last = 0;
     let done = 0;
     for (const [seq, channel, volume, time] of this.#ofApp.rows(history.id, limit)) {
       if (!isDue(time)) break;
       const record = history.byId.get(channel)!;
+      if (!touched.has(record)) touched.set(record, record.first);
       history.drop(record, 1, volume - record.droppedBytes, seq, 0);
-      touched.add(record);
       last = seq;
       done++;
     }
     this.#dropOfApp.run(history.id, last);
-    for (const record of touched) {
-      record.first = this.#first.row(record.id)?.[0] ?? 0;
+    for (const [record, before] of touched) {
+      record.first = this.#places.first(record, last);
+      this.#places.leave(record, before);
       this.#update(record);
     }
     return done;
