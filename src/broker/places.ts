@@ -6,15 +6,26 @@ const BUCKET = 4096;
 
 /** Seqs in a span: `seq >> 16`, in the table `spans`. */
 const SPAN = 65_536;
-const BUCKETS_PER_SPAN = SPAN / BUCKET;
 
-/** What follows `WHERE` in a look for one channel's messages in one bucket: bucket, channel, after, limit. */
-export const IN_BUCKET = "seq >> 12 = ? AND channel = ? AND seq > ? ORDER BY seq LIMIT ?";
+/**
+ * What follows `WHERE` in a look for one channel's oldest rows: buckets, channel, after, limit. Ordered by the bucket too,
+ * as the index is, it stops at the limit; ordered by seq alone it would fetch all of the buckets and sort them.
+ */
+export const IN_BUCKETS = `seq >> 12 IN (SELECT value FROM json_each(?)) AND channel = ? AND seq > ?
+  ORDER BY seq >> 12, seq LIMIT ?`;
 
-/** The seqs of many channels in a stretch: channels, start, end, buckets of the stretch, start, end, limit. */
-export const IN_STRETCH = `SELECT m.seq FROM json_each(?) c CROSS JOIN spans s CROSS JOIN json_each(?) b CROSS JOIN messages m
-  WHERE s.channel = c.value AND s.span BETWEEN (? + 1) >> 16 AND ? >> 16 AND b.value >> 4 = s.span
-    AND m.seq >> 12 = b.value AND m.channel = s.channel AND m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?`;
+/** The oldest seqs of many channels in a stretch of few buckets: channels, buckets, start, end, start, end, limit. */
+export const IN_SHORT_STRETCH = `SELECT seq FROM messages INDEXED BY messages_by_channel
+  WHERE channel IN (SELECT value FROM json_each(?)) AND seq >> 12 IN (SELECT value FROM json_each(?))
+    AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?`;
+
+/** The same where there are many buckets: of a channel that has nothing there it looks at the spans alone. */
+export const IN_LONG_STRETCH = `SELECT m.seq FROM json_each(?) c CROSS JOIN spans s CROSS JOIN json_each(?) b
+  CROSS JOIN messages m
+  WHERE m.seq > ? AND m.seq <= ? AND s.channel = c.value AND s.span BETWEEN (? + 1) >> 16 AND ? >> 16
+    AND b.value >> 4 = s.span AND m.seq >> 12 = b.value AND m.channel = s.channel ORDER BY m.seq LIMIT ?`;
+
+type Ends = Pick<ChannelRecord, "first" | "last" | "published" | "publishedBytes">;
 
 /**
  * Where the messages of a channel are.
@@ -29,16 +40,21 @@ export class Places {
   readonly #leave: Query<[]>;
   readonly #next: Query<[number | null]>;
   readonly #previous: Query<[number | null]>;
+  readonly #ends: Query<[number | null, number | null]>;
   readonly #seq: Query<[number]>;
-  readonly #newest: Query<[number | null]>;
+  readonly #newest: Query<[number, number, number]>;
 
   constructor(statements: Statements) {
     this.#enter = statements.prepare("INSERT OR IGNORE INTO spans (channel, span) VALUES (?, ?)");
     this.#leave = statements.prepare("DELETE FROM spans WHERE channel = ? AND span < ?");
     this.#next = statements.prepare("SELECT min(span) FROM spans WHERE channel = ? AND span >= ?");
     this.#previous = statements.prepare("SELECT max(span) FROM spans WHERE channel = ? AND span <= ?");
-    this.#seq = statements.prepare(`SELECT seq FROM messages WHERE ${IN_BUCKET}`);
-    this.#newest = statements.prepare("SELECT max(seq) FROM messages WHERE seq >> 12 = ? AND channel = ?");
+    this.#ends = statements.prepare(
+      "SELECT (SELECT min(span) FROM spans WHERE channel = ?), (SELECT max(span) FROM spans WHERE channel = ?)",
+    );
+    this.#seq = statements.prepare(`SELECT seq FROM messages WHERE ${IN_BUCKETS}`);
+    this.#newest = statements.prepare(`SELECT seq, ordinal, volume FROM messages
+        WHERE seq >> 12 IN (SELECT value FROM json_each(?)) AND channel = ? ORDER BY seq >> 12 DESC, seq DESC LIMIT 1`);
   }
 
   /** Notes where a channel's next message will be; called before the record counts it. */
@@ -53,7 +69,7 @@ export class Places {
     if (spanOf(oldest) < end) this.#leave.run(id, end);
   }
 
-  /** A channel's oldest rows after a seq, at most `limit`, by a query that ends with `IN_BUCKET`. */
+  /** A channel's oldest rows after a seq, at most `limit`, by a query that ends with `IN_BUCKETS`. */
   rows<Row extends readonly (string | number | null)[]>(
     query: Query<Row>,
     { id, first, last }: Pick<ChannelRecord, "id" | "first" | "last">,
@@ -61,37 +77,30 @@ export class Places {
     limit: number,
   ): Row[] {
     let found: Row[] = [];
-    let span = -1; // one that has messages of the channel
-    const end = bucketOf(last);
-    for (let bucket = bucketOf(Math.max(first, after + 1)); bucket <= end; bucket++) {
-      const rows = query.rows(bucket, id, after, limit - found.length);
+    let start = Math.max(first - 1, after);
+    while (start < last) {
+      const end = Math.min(last, endOf(spanOf(start + 1)));
+      const rows = query.rows(listOf(start, end), id, after, limit - found.length);
       found = found.length === 0 ? rows : found.concat(rows);
-      if (found.length >= limit) break;
-      const following = Math.floor((bucket + 1) / BUCKETS_PER_SPAN);
-      if (rows.length === 0 && bucket < end && following > span) {
-        span = this.#next.row(id, following)![0] ?? Infinity;
-        bucket = Math.max(bucket, span * BUCKETS_PER_SPAN - 1);
-      }
+      if (found.length >= limit || end === last) break;
+      const span = this.#next.row(id, spanOf(end + 1))![0];
+      if (span === null) break;
+      start = span * SPAN - 1;
     }
     return found;
   }
 
   /** A channel's oldest message after a seq; 0 when there is none. */
-  first(record: ChannelRecord, after: number): number {
+  first(record: Pick<ChannelRecord, "id" | "first" | "last">, after: number): number {
     return this.rows(this.#seq, record, after, 1)[0]?.[0] ?? 0;
   }
 
-  /** The oldest and the newest message of a channel of which nothing is known yet; null when it has none. */
-  ends(id: number): { first: number; last: number } | null {
-    const oldest = this.#next.row(id, 0)![0];
-    const newest = this.#previous.row(id, Number.MAX_SAFE_INTEGER)![0];
+  /** What a channel has of which nothing is known yet; null when it has nothing. */
+  ends(id: number): Ends | null {
+    const [oldest, newest] = this.#ends.row(id, id)!;
     if (oldest === null || newest === null) return null;
-    let last: number | null = null;
-    for (let bucket = (newest + 1) * BUCKETS_PER_SPAN - 1; last === null; bucket--) {
-      last = this.#newest.row(bucket, id)![0];
-    }
-    const [first] = this.rows(this.#seq, { id, first: oldest * SPAN, last }, 0, 1)[0]!;
-    return { first, last };
+    const [last, published, publishedBytes] = this.#newest.row(listOf(newest * SPAN - 1, endOf(newest)), id)!;
+    return { first: this.first({ id, first: oldest * SPAN, last }, 0), last, published, publishedBytes };
   }
 
   /** No message of these channels lies between `after` and the seq that this gives. */
@@ -113,7 +122,7 @@ export class Places {
       if (first === 0 || first > before) continue;
       const to = Math.min(last, before);
       const span = this.#previous.row(id, spanOf(to))![0];
-      if (span !== null) previous = Math.max(previous, Math.min(to, (span + 1) * SPAN - 1));
+      if (span !== null) previous = Math.max(previous, Math.min(to, endOf(span)));
     }
     return previous;
   }
@@ -126,10 +135,19 @@ export function bucketsOf(start: number, end: number): number[] {
   return buckets;
 }
 
+function listOf(start: number, end: number): string {
+  return `[${bucketsOf(start, end).join(",")}]`;
+}
+
 function bucketOf(seq: number): number {
   return Math.floor(seq / BUCKET);
 }
 
 function spanOf(seq: number): number {
   return Math.floor(seq / SPAN);
+}
+
+/** The last seq of a span. */
+function endOf(span: number): number {
+  return (span + 1) * SPAN - 1;
 }

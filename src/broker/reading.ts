@@ -4,7 +4,7 @@ import type { Position } from "../core/position.ts";
 import type { ChannelSummary, Page, Start } from "./broker.ts";
 import { matcher, type ChannelRecord } from "./channels.ts";
 import { PAGE_BYTES } from "./history.ts";
-import { IN_BUCKET, IN_STRETCH, bucketsOf, type Places } from "./places.ts";
+import { IN_BUCKETS, IN_LONG_STRETCH, IN_SHORT_STRETCH, bucketsOf, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 import type { StoredHistory } from "./store.ts";
 
@@ -16,6 +16,9 @@ const ROWS_PER_LOOK = 8;
 
 /** The widest stretch of the sequence that one query passes over: about 4 ms. */
 const MAX_WINDOW = 50_000;
+
+/** Of so few buckets, a look in every one costs less than one at the spans before it. */
+const FEW_BUCKETS = 4;
 
 /** Of more channels than these a stretch that holds nothing is rare, and finding where to go on is not cheap. */
 const MAX_SKIPPING = 500;
@@ -29,18 +32,20 @@ export class Reading {
   readonly #places: Places;
   readonly #ofChannel: Query<MessageRow>;
   readonly #ofSeqs: Query<MessageRow>;
-  readonly #window: Query<[number]>;
+  readonly #short: Query<[number]>;
+  readonly #long: Query<[number]>;
   readonly #scan: Query<[number, number]>;
   readonly #timeFrom: Query<[number, number]>;
   readonly #names: Query<[string]>;
 
   constructor(places: Places, statements: Statements) {
     this.#places = places;
-    this.#ofChannel = statements.prepare(`SELECT ${COLUMNS} FROM messages WHERE ${IN_BUCKET}`);
+    this.#ofChannel = statements.prepare(`SELECT ${COLUMNS} FROM messages WHERE ${IN_BUCKETS}`);
     this.#ofSeqs = statements.prepare(
       `SELECT ${COLUMNS} FROM messages WHERE app = ? AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq`,
     );
-    this.#window = statements.prepare(IN_STRETCH);
+    this.#short = statements.prepare(IN_SHORT_STRETCH);
+    this.#long = statements.prepare(IN_LONG_STRETCH);
     this.#scan = statements.prepare(
       "SELECT seq, channel FROM messages WHERE app = ? AND seq > ? AND seq <= ? ORDER BY seq",
     );
@@ -153,8 +158,13 @@ export class Reading {
     const buckets = bucketsOf(start, end);
     if (active.length * buckets.length * ROWS_PER_LOOK <= end - start) {
       const ids = JSON.stringify(active.map(({ id }) => id));
+      const list = JSON.stringify(buckets);
       const count = Math.min(limit, end - start);
-      return this.#window.rows(ids, JSON.stringify(buckets), start, end, start, end, count).map(([seq]) => seq);
+      return (
+        buckets.length <= FEW_BUCKETS
+          ? this.#short.rows(ids, list, start, end, count)
+          : this.#long.rows(ids, list, start, end, start, end, count)
+      ).map(([seq]) => seq);
     }
     const found: number[] = [];
     const matches = matcher(selection);

@@ -60,7 +60,6 @@ export class Store {
   readonly #insertApp: Query<[]>;
   readonly #updateApp: Query<[]>;
   readonly #channels: Query<ChannelRow>;
-  readonly #counts: Query<[number, number]>;
   readonly #insertChannel: Query<[number]>;
   readonly #insertMessage: Query<[]>;
   readonly #key: Query<[string, string, number, string, number]>;
@@ -81,7 +80,6 @@ export class Store {
     this.#channels = statements.prepare(
       "SELECT id, name, trimmed, dropped, dropped_bytes, last FROM channels WHERE app = ?",
     );
-    this.#counts = statements.prepare("SELECT ordinal, volume FROM messages WHERE app = ? AND seq = ?");
     this.#insertChannel = statements.prepare("INSERT INTO channels (app, name) VALUES (?, ?) RETURNING id");
     this.#insertMessage = statements.prepare(
       `INSERT INTO messages (app, seq, channel, ordinal, volume, time, json, event, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -209,7 +207,7 @@ export class Store {
     const [id, epoch, start, precedingEpoch, precedingEnd, floor, head, time, bytes] = row;
     const preceding = precedingEpoch === null ? null : { epoch: precedingEpoch, end: precedingEnd ?? 0 };
     const history = new StoredHistory(id, { epoch, start, preceding, floor, head, time, bytes });
-    const records = this.#channels.rows(id).map((row) => this.#record(id, row));
+    const records = this.#channels.rows(id).map((row) => this.#record(row));
     for (const record of records.sort((a, b) => a.last - b.last)) {
       history.include(record);
       if (exceeds(record, retention)) history.over.add(record);
@@ -217,11 +215,8 @@ export class Store {
     return history;
   }
 
-  #record(app: number, [id, name, trimmed, dropped, droppedBytes, last]: ChannelRow): ChannelRecord {
-    const record = newChannel(id, name);
-    const ends = this.#places.ends(id) ?? { first: 0, last };
-    const counts = ends.first === 0 ? undefined : this.#counts.row(app, ends.last);
-    const [published, publishedBytes] = counts ?? [dropped, droppedBytes];
-    return Object.assign(record, { trimmed, dropped, droppedBytes, ...ends, published, publishedBytes });
+  #record([id, name, trimmed, dropped, droppedBytes, last]: ChannelRow): ChannelRecord {
+    const ends = this.#places.ends(id) ?? { first: 0, last, published: dropped, publishedBytes: droppedBytes };
+    return Object.assign(newChannel(id, name), { trimmed, dropped, droppedBytes }, ends);
   }
 }

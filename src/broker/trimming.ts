@@ -1,7 +1,7 @@
 import type { BrokerOptions, Retention } from "./broker.ts";
 import type { ChannelRecord } from "./channels.ts";
 import { TRIM_STEP, exceeds } from "./history.ts";
-import { IN_BUCKET, type Places } from "./places.ts";
+import { IN_BUCKETS, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 import type { Store, StoredHistory } from "./store.ts";
 
@@ -28,7 +28,7 @@ export class Trimming {
     this.#store = store;
     this.#places = places;
     this.#options = options;
-    this.#ofChannel = statements.prepare(`SELECT seq, ordinal, volume FROM messages WHERE ${IN_BUCKET}`);
+    this.#ofChannel = statements.prepare(`SELECT seq, ordinal, volume FROM messages WHERE ${IN_BUCKETS}`);
     this.#ofApp = statements.prepare(
       "SELECT seq, channel, volume, time FROM messages WHERE app = ? ORDER BY seq LIMIT ?",
     );
