@@ -35,7 +35,7 @@ export interface RunningServer {
 
 /** Opens the store and listens. Rejects with ConfigError for a setting that cannot be met, else with what went wrong. */
 export async function startServer(settings: Settings, log: Log, clock: Clock = SYSTEM): Promise<RunningServer> {
-  const opened = await openApps(settings.apps);
+  const opened = openApps(settings.apps);
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
     now: clock.now,

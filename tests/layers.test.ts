@@ -25,7 +25,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const ONLY_IN: Readonly<Record<string, readonly string[]>> = {
   elysia: ["http", "server.ts"],
   pino: ["main.ts"],
-  jose: ["auth"],
+  "fast-jwt": ["auth"],
   "bun:sqlite": ["broker"],
 };
 

@@ -1,13 +1,14 @@
 import type { AppId, Retention } from "../broker/broker.ts";
 import { type AppSettings, type Limits, parseSecrets } from "../config/apps.ts";
 import { ConfigError } from "../config/error.ts";
+import { type Key, keyOf } from "./key.ts";
 import { loadOrMakeSecret } from "./secret.ts";
 
 /** A tenant. Holds keys made of its secrets, never the secrets. */
 export interface App {
   readonly id: AppId;
-  /** HMAC-SHA-256 keys: the first signs tokens, all are tried to verify one. */
-  readonly keys: readonly [CryptoKey, ...CryptoKey[]];
+  /** The first signs tokens, all are tried to verify one. */
+  readonly keys: readonly [Key, ...Key[]];
   /** Names and patterns of channels that anyone may listen to. */
   readonly publicPatterns: readonly string[];
   /** Origins of pages that may open streams, or `*`. */
@@ -62,12 +63,12 @@ export interface OpenedApps {
  * Reads or makes the secret files that the settings name and makes every app's keys. Throws ConfigError for a file that
  * holds no secrets and for a secret that two apps share: a secret names its app.
  */
-export async function openApps(settings: readonly AppSettings[]): Promise<OpenedApps> {
+export function openApps(settings: readonly AppSettings[]): OpenedApps {
   const [made, warnings]: [string[], string[]] = [[], []];
   const digests = new Map<string, App>();
   const apps: App[] = [];
   for (const one of settings) {
-    const app = await openApp(one, secretsOf(one, made, warnings), digests);
+    const app = openApp(one, secretsOf(one, made, warnings), digests);
     apps.push(app);
   }
   const [first, ...rest] = apps;
@@ -84,9 +85,9 @@ function secretsOf(settings: AppSettings, made: string[], warnings: string[]): r
   return parseSecrets(loaded.text, secretFile);
 }
 
-async function openApp(settings: AppSettings, secrets: readonly string[], digests: Map<string, App>): Promise<App> {
+function openApp(settings: AppSettings, secrets: readonly string[], digests: Map<string, App>): App {
   const { id, secretsFrom, publicChannels, corsOrigins, retention, limits } = settings;
-  const [first, ...rest] = await Promise.all(secrets.map(keyOf));
+  const [first, ...rest] = secrets.map((secret) => keyOf(secret, id));
   if (first === undefined) throw new ConfigError(secretsFrom, `app ${id} has no secret`);
   const app: App = Object.freeze({
     id,
@@ -110,11 +111,4 @@ async function openApp(settings: AppSettings, secrets: readonly string[], digest
 /** SHA-256 of a secret: 0.15 us with `Bun.SHA256`, 0.4 us with a `CryptoHasher`. */
 function digestOf(secret: string): string {
   return Bun.SHA256.hash(secret, "base64");
-}
-
-/** A CryptoKey: verifying with one takes about half the time that raw bytes or a KeyObject take, which are imported
- *  each time. */
-function keyOf(secret: string): Promise<CryptoKey> {
-  const hmac = { name: "HMAC", hash: "SHA-256" };
-  return crypto.subtle.importKey("raw", new TextEncoder().encode(secret), hmac, false, ["sign", "verify"]);
 }

@@ -53,12 +53,12 @@ export function authenticatePublisher(apps: Apps, authorization: string | null):
  * Grants a stream by its credential, else because all that is wanted is public. A token grants public channels of its
  * app as well, since leaving it away would.
  *
- * Rejects with ApiError: `unauthorized` for a credential that is bad, and for none where one is needed, in the same
+ * Throws ApiError: `unauthorized` for a credential that is bad, and for none where one is needed, in the same
  * words whether the app exists or not; `forbidden` for a channel that the credential does not cover and for one of
  * another app; `parameter_repeated` for two credentials.
  */
-export async function grantListener(apps: Apps, request: ListenerRequest): Promise<Grant> {
-  const grant = (await grantOf(apps, request)) ?? publicGrant(apps, request.app);
+export function grantListener(apps: Apps, request: ListenerRequest): Grant {
+  const grant = grantOf(apps, request) ?? publicGrant(apps, request.app);
   if (grant === null || (grant.kind === "public" && !request.wanted.every((name) => grant.allows(name)))) {
     throw refusal(`Listening needs a credential: ${SEND_TOKEN}${apps.only === null ? NAME_APP : "."}`);
   }
@@ -75,7 +75,7 @@ export async function grantListener(apps: Apps, request: ListenerRequest): Promi
 const NAME_APP = ". For public channels name the app as `?app=`.";
 
 /** Null where no credential is given. */
-async function grantOf(apps: Apps, request: ListenerRequest): Promise<Grant | null> {
+function grantOf(apps: Apps, request: ListenerRequest): Grant | null {
   const { authorization, token, now, maxTtlMs } = request;
   if (authorization !== null && token !== null) {
     throw new ApiError("parameter_repeated", "Give either `token` or the Authorization header, not both.", "token");
@@ -92,8 +92,8 @@ async function grantOf(apps: Apps, request: ListenerRequest): Promise<Grant | nu
   throw refusal(`The secret is not known; ${SEND_TOKEN}.`);
 }
 
-async function tokenGrant(apps: Apps, token: string, now: number, maxTtlMs: number): Promise<Grant> {
-  const { app, channels, expiresAt, user, jti } = await verifyToken(apps, token, now, maxTtlMs);
+function tokenGrant(apps: Apps, token: string, now: number, maxTtlMs: number): Grant {
+  const { app, channels, expiresAt, user, jti } = verifyToken(apps, token, now, maxTtlMs);
   const allows = (name: string) => includes(channels, name) || includes(app.publicPatterns, name);
   return { app, kind: "token", allows, expiresAt, user, jti };
 }

@@ -69,21 +69,29 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
 
   /** What the routes do not answer; undefined for what they do. HEAD is GET to them, and Bun never begins the body. */
   function beforeRouting(request: Request): Response | undefined {
-    if (request.method !== "OPTIONS") return undefined;
+    // The framework looks for the path from the 12th character of the URL on: with a host of three characters or fewer
+    // `/a/healthz` would be `/healthz`, and `/nope/` the page.
+    const short = pathStart(request.url) < 11;
+    if (!short && request.method !== "OPTIONS") return undefined;
     const path = pathOf(request);
     const methods = allowed(path);
-    return methods === null ? undefined : options(gateway, request, path, methods);
+    if (methods === null) return short ? answerError(gateway, request, path, unknown()) : undefined;
+    return request.method === "OPTIONS" ? options(gateway, request, path, methods) : undefined;
   }
 
   function known(error: unknown, request: Request): unknown {
     if (!(error instanceof NotFoundError)) return error;
     const path = pathOf(request);
     const methods = allowed(path);
-    if (methods === null) return new ApiError("not_found", "See the API document for the addresses that there are.");
+    if (methods === null) return unknown();
     return new MethodNotAllowed(methods);
   }
 
   return app;
+}
+
+function unknown(): ApiError {
+  return new ApiError("not_found", "See the API document for the addresses that there are.");
 }
 
 function peerOf(server: Server | null, request: Request): string {
@@ -95,6 +103,11 @@ function peerOf(server: Server | null, request: Request): string {
  * (HTTP/1.0) or hold anything.
  */
 function pathOf({ url }: Request): string {
-  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
+  const start = pathStart(url);
   return start === -1 ? "/" : url.slice(start).replace(/[?#].*$/s, "");
+}
+
+/** Where the path begins in a request's URL; -1 where it has none. */
+function pathStart(url: string): number {
+  return url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
 }

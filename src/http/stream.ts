@@ -58,7 +58,7 @@ async function answer(
     refuseSecret(parameters);
     const names = namesOf(parameters);
     checkNames(names, 0);
-    const grant = await grantOf(gateway, request, parameters, names);
+    const grant = grantOf(gateway, request, parameters, names);
     checkNames(names, grant.app.limits.maxChannelsPerStream);
     checkOrigin(request, grant.app);
     const format = formatOf(parameters);
@@ -78,7 +78,7 @@ function grantOf(
   request: Request,
   parameters: Parameters,
   wanted: readonly string[],
-): Promise<Grant> {
+): Grant {
   return grantListener(apps, {
     authorization: request.headers.get("authorization"),
     token: parameters.text("token") ?? null,

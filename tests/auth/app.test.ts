@@ -30,7 +30,7 @@ async function refusal(act: () => unknown): Promise<string> {
 
 describe("the apps of a node", () => {
   test("are found by each of their secrets and by their id", async () => {
-    const apps = await twoApps();
+    const apps = twoApps();
     expect(apps.bySecret(SHOP)?.id).toBe("shop");
     expect(apps.bySecret(SHOP_OLD)?.id).toBe("shop");
     expect(apps.bySecret(BLOG)?.id).toBe("blog");
@@ -39,7 +39,7 @@ describe("the apps of a node", () => {
   });
 
   test("are not found by a part of a secret, its digest, or a name of an object's prototype", async () => {
-    const apps = await twoApps();
+    const apps = twoApps();
     for (const guess of ["", SHOP.slice(1), `${SHOP} `, Bun.SHA256.hash(SHOP, "base64"), "__proto__", "constructor"]) {
       expect(apps.bySecret(guess)).toBeNull();
       expect(apps.byId(guess)).toBeNull();
@@ -47,15 +47,14 @@ describe("the apps of a node", () => {
   });
 
   test("a single one is the only one, and of two neither is", async () => {
-    const { apps } = await openApps(loadConfig({ env: { APP_SECRET: SHOP } }).apps);
+    const { apps } = openApps(loadConfig({ env: { APP_SECRET: SHOP } }).apps);
     expect(apps.only?.id).toBe("default");
-    expect((await twoApps()).only).toBeNull();
+    expect(twoApps().only).toBeNull();
   });
 
   test("hold no secret that a log could show", async () => {
-    const apps = await twoApps();
+    const apps = twoApps();
     expect(Bun.inspect(apps, { depth: 10 }) + JSON.stringify([...apps])).not.toContain(SHOP.slice(0, 12));
-    expect(apps.byId("shop")?.keys.map((key) => key.extractable)).toEqual([false, false]);
   });
 
   test("two with the same secret are refused by name, and the secret is not shown", async () => {
@@ -79,14 +78,14 @@ describe("a secret file", () => {
   test("is made on first start, for its owner only, and read on the next", async () => {
     const settings = loadConfig({ env: { SOCKET_DATA: join(folder, "new", "data") } }).apps;
     const path = join(folder, "new", "data", "secret");
-    const first = await openApps(settings);
+    const first = openApps(settings);
     expect(first).toMatchObject({ made: [path], warnings: [] });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(statSync(join(folder, "new", "data")).mode & 0o777).toBe(0o700);
     expect(readdirSync(join(folder, "new", "data"))).toEqual(["secret"]);
     const secret = readFileSync(path, "utf8");
     expect(secret).toMatch(/^[\w-]{43}\n$/);
-    const second = await openApps(settings);
+    const second = openApps(settings);
     expect(second).toMatchObject({ made: [], warnings: [] });
     expect(second.apps.bySecret(secret.trim())?.id).toBe("default");
   });
@@ -129,7 +128,7 @@ describe("a secret file", () => {
   test("may hold several secrets parted by commas, and one line end", async () => {
     const path = join(folder, "secret");
     writeFileSync(path, `${SHOP},${BLOG}\r\n`, { mode: 0o600 });
-    const { apps } = await openApps(loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps);
+    const { apps } = openApps(loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps);
     expect(apps.only?.keys).toHaveLength(2);
     expect(apps.bySecret(BLOG)?.id).toBe("default");
   });
@@ -138,7 +137,7 @@ describe("a secret file", () => {
     const path = join(folder, "secret");
     writeFileSync(path, SHOP);
     chmodSync(path, 0o644);
-    const { warnings, apps } = await openApps(loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps);
+    const { warnings, apps } = openApps(loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps);
     expect(warnings).toEqual([`${path} has mode 0644, so that others can read the secret; chmod 600 closes it`]);
     expect(apps.bySecret(SHOP)).not.toBeNull();
   });

@@ -14,7 +14,7 @@ export const NOW_S = NOW / 1000;
 export const DAY_MS = 86_400_000;
 
 /** Two apps: `shop`, with a secret that is being rotated out and public `news` and `open.*`, and `blog`. */
-export async function twoApps(): Promise<Apps> {
+export function twoApps(): Apps {
   const settings = loadConfig({
     env: { SOCKET_CONFIG: "conf.json" },
     readFile: () =>
@@ -25,13 +25,13 @@ export async function twoApps(): Promise<Apps> {
         ],
       }),
   });
-  return (await openApps(settings.apps)).apps;
+  return openApps(settings.apps).apps;
 }
 
 /** The one app of a node without a file: `default`, with the secret SHOP and public `news`. */
-export async function oneApp(): Promise<Apps> {
+export function oneApp(): Apps {
   const settings = loadConfig({ env: { APP_SECRET: SHOP, SOCKET_PUBLIC_CHANNELS: "news" } });
-  return (await openApps(settings.apps)).apps;
+  return openApps(settings.apps).apps;
 }
 
 export function encode(value: unknown): string {

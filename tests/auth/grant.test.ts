@@ -6,8 +6,8 @@ import { BLOG, DAY_MS, NOW, oneApp, refusal, SHOP, SHOP_OLD, token, twoApps } fr
 
 let apps: Apps;
 let single: Apps;
-beforeAll(async () => {
-  [apps, single] = await Promise.all([twoApps(), oneApp()]);
+beforeAll(() => {
+  [apps, single] = [twoApps(), oneApp()];
 });
 
 function request(part: Partial<ListenerRequest>): ListenerRequest {
@@ -57,7 +57,7 @@ describe("publishers", () => {
 describe("by the app's secret", () => {
   test("everything of that app may be listened to", async () => {
     for (const authorization of [`key=${SHOP}`, `Bearer ${SHOP}`]) {
-      const granted = await grant({ authorization, wanted: ["room.1", "**"] });
+      const granted = grant({ authorization, wanted: ["room.1", "**"] });
       expect(granted).toMatchObject({ kind: "secret", expiresAt: null, user: null, jti: null });
       expect(granted.app.id).toBe("shop");
     }
@@ -65,8 +65,8 @@ describe("by the app's secret", () => {
 
   test("a secret that looks like a token is a secret", async () => {
     const dotted = "aaaaaaaaaaaa.bbbbbbbbbbbb.cccccccccccc";
-    const opened = await openApps(loadConfig({ env: { APP_SECRET: dotted } }).apps);
-    expect((await grant({ authorization: `Bearer ${dotted}` }, opened.apps)).kind).toBe("secret");
+    const opened = openApps(loadConfig({ env: { APP_SECRET: dotted } }).apps);
+    expect(grant({ authorization: `Bearer ${dotted}` }, opened.apps).kind).toBe("secret");
   });
 
   test("a secret in the query is no token", async () => {
@@ -78,7 +78,7 @@ describe("by a token", () => {
   test("in the query or as Bearer, with its user, id and end", async () => {
     const text = token({ sub: "ann", jti: "t1" });
     for (const part of [{ token: text }, { authorization: `Bearer ${text}` }, { token: text, app: "shop" }]) {
-      const granted = await grant(part);
+      const granted = grant(part);
       expect(granted).toMatchObject({ kind: "token", expiresAt: NOW + 3_600_000, user: "ann", jti: "t1" });
       expect(granted.app.id).toBe("shop");
       expect(granted.allows("room.1")).toBe(true);
@@ -97,7 +97,7 @@ describe("by a token", () => {
 
   test("for room.* opens room.1 and room.*, and neither room.** nor room.1.x", async () => {
     const text = token({ channels: ["room.*"] });
-    const granted = await grant({ token: text, wanted: ["room.1", "room.*"] });
+    const granted = grant({ token: text, wanted: ["room.1", "room.*"] });
     expect([granted.allows("room.**"), granted.allows("room.1.x")]).toEqual([false, false]);
   });
 
@@ -106,7 +106,7 @@ describe("by a token", () => {
   });
 
   test("it opens public channels of its own app beside its own, and not those of another", async () => {
-    expect((await grant({ token: token(), wanted: ["room.1", "news"] })).kind).toBe("token");
+    expect(grant({ token: token(), wanted: ["room.1", "news"] }).kind).toBe("token");
     await refusal("forbidden", () => grant({ token: token({}, BLOG, "blog"), wanted: ["room.1", "news"] }));
   });
 
@@ -117,8 +117,8 @@ describe("by a token", () => {
 
 describe("public channels", () => {
   test("need no credential, and the app only where there are several", async () => {
-    expect(await grant({ wanted: ["news"] }, single)).toMatchObject({ kind: "public", expiresAt: null });
-    expect((await grant({ wanted: ["news", "open.*", "open.1"], app: "shop" })).app.id).toBe("shop");
+    expect(grant({ wanted: ["news"] }, single)).toMatchObject({ kind: "public", expiresAt: null });
+    expect(grant({ wanted: ["news", "open.*", "open.1"], app: "shop" }).app.id).toBe("shop");
     expect(await unauthorized({ wanted: ["news"] })).toContain("?app=");
   });
 

@@ -21,7 +21,7 @@ import {
 
 let apps: Apps;
 beforeAll(async () => {
-  apps = await twoApps();
+  apps = twoApps();
 });
 
 /** The detail of the refusal, which never holds a part of the token. */
@@ -32,8 +32,8 @@ async function refused(text: string, maxTtlMs = DAY_MS): Promise<string> {
 }
 
 /** When a token that expires so long after now is taken to expire. */
-async function endOf(ms: number): Promise<number> {
-  return (await verifyToken(apps, token({ exp: (NOW + ms) / 1000 }), NOW, DAY_MS)).expiresAt;
+function endOf(ms: number): number {
+  return verifyToken(apps, token({ exp: (NOW + ms) / 1000 }), NOW, DAY_MS).expiresAt;
 }
 
 /** A token whose signature is not even base64url. */
@@ -45,7 +45,7 @@ const ALGORITHM = "The token is signed with an algorithm that is not taken; HS25
 describe("tokens that are taken", () => {
   test("one minted here says whom it is for, for what and how long", async () => {
     const request = { channels: ["room.1", "news.**"], ttlSeconds: 60, user: "ann", now: NOW + 999, jti: "id-1" };
-    const minted = await mintToken(apps.byId("shop")!, request);
+    const minted = mintToken(apps.byId("shop")!, request);
     expect(minted.expiresAt).toBe(NOW + 61_000); // a token lives for no less than was asked
     const [header, claims, signature] = minted.token.split(".");
     expect(JSON.parse(Buffer.from(header!, "base64url").toString())).toEqual({ alg: "HS256", typ: "JWT", kid: "shop" });
@@ -58,7 +58,7 @@ describe("tokens that are taken", () => {
       sub: "ann",
     });
     expect(signature).toBe(createHmac("sha256", SHOP).update(`${header}.${claims}`).digest("base64url"));
-    expect(await verifyToken(apps, minted.token, NOW, DAY_MS)).toEqual({
+    expect(verifyToken(apps, minted.token, NOW, DAY_MS)).toEqual({
       app: apps.byId("shop")!,
       channels: ["room.1", "news.**"],
       user: "ann",
@@ -68,7 +68,7 @@ describe("tokens that are taken", () => {
   });
 
   test("one minted by another implementation", async () => {
-    const grant = await verifyToken(apps, token({ sub: "ann" }), NOW, DAY_MS);
+    const grant = verifyToken(apps, token({ sub: "ann" }), NOW, DAY_MS);
     expect(grant).toEqual({
       app: apps.byId("shop")!,
       channels: ["room.1"],
@@ -79,30 +79,29 @@ describe("tokens that are taken", () => {
   });
 
   test("one signed with a secret that is being rotated out", async () => {
-    expect((await verifyToken(apps, token({}, SHOP_OLD), NOW, DAY_MS)).app.id).toBe("shop");
+    expect(verifyToken(apps, token({}, SHOP_OLD), NOW, DAY_MS).app.id).toBe("shop");
   });
 
   test("one for several audiences, ours among them", async () => {
-    expect((await verifyToken(apps, token({ aud: ["x", "service-socket"] }), NOW, DAY_MS)).app.id).toBe("shop");
+    expect(verifyToken(apps, token({ aud: ["x", "service-socket"] }), NOW, DAY_MS).app.id).toBe("shop");
   });
 
   test("one without kid, where there is only one app", async () => {
     const text = sign(SHOP, { alg: "HS256" }, CLAIMS);
-    expect((await verifyToken(await oneApp(), text, NOW, DAY_MS)).app.id).toBe("default");
+    expect(verifyToken(oneApp(), text, NOW, DAY_MS).app.id).toBe("default");
     expect(await refused(text)).toBe("The token does not name its app; its header must have a `kid`.");
   });
 
   test("one of exactly the longest life, also from a clock that is half a minute ahead", async () => {
-    expect(await endOf(DAY_MS)).toBe(NOW + DAY_MS);
-    expect(await endOf(DAY_MS + 30_000)).toBe(NOW + DAY_MS + 30_000);
+    expect(endOf(DAY_MS)).toBe(NOW + DAY_MS);
+    expect(endOf(DAY_MS + 30_000)).toBe(NOW + DAY_MS + 30_000);
   });
 
   test("many at once, each with its own answer", async () => {
     const texts = Array.from({ length: 200 }, (_, i) => token({ jti: `t${i}` }, i % 3 === 0 ? BLOG : SHOP));
-    const answers = await Promise.allSettled(texts.map((text) => verifyToken(apps, text, NOW, DAY_MS)));
-    for (const [i, answer] of answers.entries()) {
-      if (i % 3 === 0) expect(answer.status).toBe("rejected");
-      else expect(answer).toMatchObject({ status: "fulfilled", value: { jti: `t${i}` } });
+    for (const [i, text] of texts.entries()) {
+      if (i % 3 === 0) expect(() => verifyToken(apps, text, NOW, DAY_MS)).toThrow("not signed by a known secret");
+      else expect(verifyToken(apps, text, NOW, DAY_MS).jti).toBe(`t${i}`);
     }
   });
 });
@@ -191,7 +190,7 @@ describe("times", () => {
     expect(await refused(token({ exp: NOW_S - 5 }))).toBe("The token expired at 2025-12-31T23:59:55.000Z.");
     expect(await refused(token({ exp: NOW_S }))).toBe("The token expired at 2026-01-01T00:00:00.000Z.");
     expect(await refused(token({ exp: -1e300 }))).toBe("The token expired.");
-    await verifyToken(apps, token({ exp: NOW_S + 0.001 }), NOW, DAY_MS);
+    verifyToken(apps, token({ exp: NOW_S + 0.001 }), NOW, DAY_MS);
   });
 
   test("exp further ahead than a token may live, and exp beyond all dates", async () => {
@@ -204,13 +203,13 @@ describe("times", () => {
       expect(await refused(text)).toContain("malformed");
       expect(await refused(text, 0)).toContain("malformed");
     }
-    expect((await verifyToken(apps, token({ exp: NOW_S + 1e6 }), NOW, 0)).expiresAt).toBe(NOW + 1e9);
+    expect(verifyToken(apps, token({ exp: NOW_S + 1e6 }), NOW, 0).expiresAt).toBe(NOW + 1e9);
   });
 
   test("not valid yet, but for half a minute between two clocks", async () => {
     expect(await refused(token({ nbf: NOW_S + 31 }))).toBe("The token is not valid yet (`nbf`).");
     expect(await refused(token({ nbf: "0" }))).toContain("malformed");
-    await verifyToken(apps, token({ nbf: NOW_S + 30 }), NOW, DAY_MS);
+    verifyToken(apps, token({ nbf: NOW_S + 30 }), NOW, DAY_MS);
   });
 });
 
@@ -239,7 +238,7 @@ describe("claims", () => {
     ]) {
       expect(await refused(token({ channels }))).toContain("its `channels` must be a list of 1 to 100");
     }
-    expect((await verifyToken(apps, token({ channels: many.slice(1) }), NOW, DAY_MS)).channels).toHaveLength(100);
+    expect(verifyToken(apps, token({ channels: many.slice(1) }), NOW, DAY_MS).channels).toHaveLength(100);
   });
 
   test("a user or jti that is no short text", async () => {
@@ -263,7 +262,7 @@ describe("claims", () => {
 
 test("without kid, an app whose secrets were all replaced takes no old token", async () => {
   const settings = loadConfig({ env: { APP_SECRET: BLOG } });
-  const { apps: now } = await openApps(settings.apps);
+  const { apps: now } = openApps(settings.apps);
   const text = sign(SHOP, { alg: "HS256" }, CLAIMS);
   expect((await refusal("unauthorized", () => verifyToken(now, text, NOW, DAY_MS))).detail).toBe(UNKNOWN);
 });
