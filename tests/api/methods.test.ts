@@ -162,4 +162,25 @@ describe("a request", () => {
       expect(head).toStartWith("HTTP/1.1 200 ");
     }
   });
+
+  test("to a host of few letters, or to none, is not taken for one to the end of its path", async () => {
+    for (const [version, host] of [
+      ["1.1", "Host: x\r\n"],
+      ["1.1", "Host: web\r\n"],
+      ["1.1", "Host: a:1\r\n"],
+      ["1.0", ""],
+    ] as const) {
+      for (const path of [
+        "/nope/",
+        "/healthz/",
+        "/stream/?channel=news",
+        "/a/healthz",
+        "/aa/healthz",
+        "/nope/aaaaa/healthz",
+      ]) {
+        const answer = await raw(server, `GET ${path} HTTP/${version}\r\n${host}\r\n`, WHOLE);
+        expect([host, path, answer]).toEqual([host, path, expect.stringMatching(/^HTTP\/1.1 404 .*not_found/s)]);
+      }
+    }
+  });
 });
