@@ -14,6 +14,16 @@ const SPAN = 65_536;
 export const IN_BUCKETS = `seq >> 12 IN (SELECT value FROM json_each(?)) AND channel = ? AND seq > ?
   ORDER BY seq >> 12, seq LIMIT ?`;
 
+/** The buckets of a span, counted from its first. */
+const OFFSETS = Array.from({ length: SPAN / BUCKET }, (_, i) => `SELECT ${i}${i === 0 ? " AS bucket" : ""}`).join(
+  " UNION ALL ",
+);
+
+/** The newest message of the channel `c`, or null. */
+export const NEWEST_SEQ = `SELECT max(n.seq) FROM (SELECT max(span) AS last FROM spans WHERE channel = c.id) s
+  CROSS JOIN (${OFFSETS}) b CROSS JOIN messages n
+  WHERE n.seq >> 12 = (s.last << 4) + b.bucket AND n.channel = c.id`;
+
 /** The oldest seqs of many channels in a stretch of few buckets: channels, buckets, start, end, start, end, limit. */
 export const IN_SHORT_STRETCH = `SELECT seq FROM messages INDEXED BY messages_by_channel
   WHERE channel IN (SELECT value FROM json_each(?)) AND seq >> 12 IN (SELECT value FROM json_each(?))
@@ -24,8 +34,6 @@ export const IN_LONG_STRETCH = `SELECT m.seq FROM json_each(?) c CROSS JOIN span
   CROSS JOIN messages m
   WHERE m.seq > ? AND m.seq <= ? AND s.channel = c.value AND s.span BETWEEN (? + 1) >> 16 AND ? >> 16
     AND b.value >> 4 = s.span AND m.seq >> 12 = b.value AND m.channel = s.channel ORDER BY m.seq LIMIT ?`;
-
-type Ends = Pick<ChannelRecord, "first" | "last" | "published" | "publishedBytes">;
 
 /**
  * Where the messages of a channel are.
@@ -40,21 +48,18 @@ export class Places {
   readonly #leave: Query<[]>;
   readonly #next: Query<[number | null]>;
   readonly #previous: Query<[number | null]>;
-  readonly #ends: Query<[number | null, number | null]>;
-  readonly #seq: Query<[number]>;
-  readonly #newest: Query<[number, number, number]>;
+  readonly #firsts: Query<[number, number | null]>;
 
   constructor(statements: Statements) {
     this.#enter = statements.prepare("INSERT OR IGNORE INTO spans (channel, span) VALUES (?, ?)");
     this.#leave = statements.prepare("DELETE FROM spans WHERE channel = ? AND span < ?");
     this.#next = statements.prepare("SELECT min(span) FROM spans WHERE channel = ? AND span >= ?");
     this.#previous = statements.prepare("SELECT max(span) FROM spans WHERE channel = ? AND span <= ?");
-    this.#ends = statements.prepare(
-      "SELECT (SELECT min(span) FROM spans WHERE channel = ?), (SELECT max(span) FROM spans WHERE channel = ?)",
-    );
-    this.#seq = statements.prepare(`SELECT seq FROM messages WHERE ${IN_BUCKETS}`);
-    this.#newest = statements.prepare(`SELECT seq, ordinal, volume FROM messages
-        WHERE seq >> 12 IN (SELECT value FROM json_each(?)) AND channel = ? ORDER BY seq >> 12 DESC, seq DESC LIMIT 1`);
+    this.#firsts = statements.prepare(`SELECT c.value, (SELECT min(m.seq)
+          FROM (SELECT min(span) AS first FROM spans WHERE channel = c.value AND span >= ?) s
+          CROSS JOIN (${OFFSETS}) b CROSS JOIN messages m
+          WHERE m.seq >> 12 = (s.first << 4) + b.bucket AND m.channel = c.value AND m.seq > ?)
+        FROM json_each(?) c`);
   }
 
   /** Notes where a channel's next message will be; called before the record counts it. */
@@ -72,7 +77,7 @@ export class Places {
   /** A channel's oldest rows after a seq, at most `limit`, by a query that ends with `IN_BUCKETS`. */
   rows<Row extends readonly (string | number | null)[]>(
     query: Query<Row>,
-    { id, first, last }: Pick<ChannelRecord, "id" | "first" | "last">,
+    { id, first, last }: ChannelRecord,
     after: number,
     limit: number,
   ): Row[] {
@@ -90,17 +95,19 @@ export class Places {
     return found;
   }
 
-  /** A channel's oldest message after a seq; 0 when there is none. */
-  first(record: Pick<ChannelRecord, "id" | "first" | "last">, after: number): number {
-    return this.rows(this.#seq, record, after, 1)[0]?.[0] ?? 0;
-  }
-
-  /** What a channel has of which nothing is known yet; null when it has nothing. */
-  ends(id: number): Ends | null {
-    const [oldest, newest] = this.#ends.row(id, id)!;
-    if (oldest === null || newest === null) return null;
-    const [last, published, publishedBytes] = this.#newest.row(listOf(newest * SPAN - 1, endOf(newest)), id)!;
-    return { first: this.first({ id, first: oldest * SPAN, last }, 0), last, published, publishedBytes };
+  /** The oldest message after a seq of each of these channels that has one, by its id. */
+  firsts(records: Iterable<ChannelRecord>, after: number): Map<number, number> {
+    const found = new Map<number, number>();
+    let start = after;
+    const isLeft = ({ id, last }: ChannelRecord): boolean => last > start && !found.has(id);
+    for (let left = [...records].filter(isLeft); left.length > 0; left = left.filter(isLeft)) {
+      const ids = JSON.stringify(left.map(({ id }) => id));
+      for (const [id, first] of this.#firsts.rows(spanOf(start + 1), start, ids)) {
+        if (first !== null) found.set(id, first);
+      }
+      start = endOf(spanOf(start + 1)); // for those that had nothing in the rest of this span
+    }
+    return found;
   }
 
   /** No message of these channels lies between `after` and the seq that this gives. */

@@ -40,6 +40,7 @@ const MIGRATIONS: readonly string[] = [
      id INTEGER PRIMARY KEY AUTOINCREMENT,
      app INTEGER NOT NULL,
      name TEXT NOT NULL,
+     first INTEGER NOT NULL,
      trimmed INTEGER NOT NULL DEFAULT 0,
      dropped INTEGER NOT NULL DEFAULT 0,
      dropped_bytes INTEGER NOT NULL DEFAULT 0,

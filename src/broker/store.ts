@@ -4,7 +4,7 @@ import type { Draft, Message } from "../core/message.ts";
 import type { AppId, BrokerOptions, Once, Receipt, Retention } from "./broker.ts";
 import { newChannel, type ChannelRecord } from "./channels.ts";
 import { History, digestOf, exceeds, randomEpoch } from "./history.ts";
-import type { Places } from "./places.ts";
+import { NEWEST_SEQ, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 
 /** One app of the file, as it stands after the last transaction. */
@@ -46,7 +46,7 @@ export interface Commit {
 }
 
 type AppRow = [number, string, number, string | null, number | null, number, number, number, number];
-type ChannelRow = [number, string, number, number, number, number];
+type ChannelRow = [number, string, number, number, number, number, number, number, number];
 
 /** The file's rows and what is held of them in memory, always in step. */
 export class Store {
@@ -61,6 +61,7 @@ export class Store {
   readonly #updateApp: Query<[]>;
   readonly #channels: Query<ChannelRow>;
   readonly #insertChannel: Query<[number]>;
+  readonly #begin: Query<[]>;
   readonly #insertMessage: Query<[]>;
   readonly #key: Query<[string, string, number, string, number]>;
   readonly #insertKey: Query<[]>;
@@ -77,10 +78,12 @@ export class Store {
       `INSERT INTO apps (name, epoch, start, floor, head, time, bytes) VALUES (?, ?, 0, 0, 0, 0, 0)`,
     );
     this.#updateApp = statements.prepare("UPDATE apps SET floor = ?, head = ?, time = ?, bytes = ? WHERE id = ?");
-    this.#channels = statements.prepare(
-      "SELECT id, name, trimmed, dropped, dropped_bytes, last FROM channels WHERE app = ?",
-    );
-    this.#insertChannel = statements.prepare("INSERT INTO channels (app, name) VALUES (?, ?) RETURNING id");
+    this.#channels = statements.prepare(`SELECT c.id, c.name, c.first, c.trimmed, c.dropped, c.dropped_bytes,
+              coalesce(m.seq, c.last), coalesce(m.ordinal, c.dropped), coalesce(m.volume, c.dropped_bytes)
+         FROM channels c LEFT JOIN messages m ON m.app = c.app AND m.seq = (${NEWEST_SEQ})
+        WHERE c.app = ? ORDER BY 7`);
+    this.#insertChannel = statements.prepare("INSERT INTO channels (app, name, first) VALUES (?, ?, ?) RETURNING id");
+    this.#begin = statements.prepare("UPDATE channels SET first = ? WHERE id = ?");
     this.#insertMessage = statements.prepare(
       `INSERT INTO messages (app, seq, channel, ordinal, volume, time, json, event, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
@@ -164,6 +167,7 @@ export class Store {
     for (const [i, draft] of drafts.entries()) {
       const record = history.channels.get(draft.channel) ?? this.#newChannel(history, draft.channel);
       this.#places.enter(record, history.head + 1);
+      if (record.first === 0 && record.last > 0) this.#begin.run(history.head + 1, record.id);
       const message = history.append(record, draft, sizes[i]!, now, retention);
       this.#insertMessage.run(
         history.id,
@@ -181,7 +185,7 @@ export class Store {
   }
 
   #newChannel(history: StoredHistory, name: string): ChannelRecord {
-    const record = newChannel(this.#insertChannel.row(history.id, name)![0], name);
+    const record = newChannel(this.#insertChannel.row(history.id, name, history.head + 1)![0], name);
     history.include(record);
     return record;
   }
@@ -207,16 +211,13 @@ export class Store {
     const [id, epoch, start, precedingEpoch, precedingEnd, floor, head, time, bytes] = row;
     const preceding = precedingEpoch === null ? null : { epoch: precedingEpoch, end: precedingEnd ?? 0 };
     const history = new StoredHistory(id, { epoch, start, preceding, floor, head, time, bytes });
-    const records = this.#channels.rows(id).map((row) => this.#record(row));
-    for (const record of records.sort((a, b) => a.last - b.last)) {
+    for (const row of this.#channels.rows(id)) {
+      const record = newChannel(row[0], row[1]);
+      [, , record.first, record.trimmed, record.dropped, record.droppedBytes] = row;
+      [, , , , , , record.last, record.published, record.publishedBytes] = row;
       history.include(record);
       if (exceeds(record, retention)) history.over.add(record);
     }
     return history;
-  }
-
-  #record([id, name, trimmed, dropped, droppedBytes, last]: ChannelRow): ChannelRecord {
-    const ends = this.#places.ends(id) ?? { first: 0, last, published: dropped, publishedBytes: droppedBytes };
-    return Object.assign(newChannel(id, name), { trimmed, dropped, droppedBytes }, ends);
   }
 }

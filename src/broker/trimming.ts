@@ -35,7 +35,7 @@ export class Trimming {
     this.#drop = statements.prepare("DELETE FROM messages WHERE app = ? AND seq IN (SELECT value FROM json_each(?))");
     this.#dropOfApp = statements.prepare("DELETE FROM messages WHERE app = ? AND seq <= ?");
     this.#updateChannel = statements.prepare(
-      "UPDATE channels SET trimmed = ?, dropped = ?, dropped_bytes = ?, last = ? WHERE id = ?",
+      "UPDATE channels SET first = ?, trimmed = ?, dropped = ?, dropped_bytes = ?, last = ? WHERE id = ?",
     );
     this.#dropChannel = statements.prepare("DELETE FROM channels WHERE id = ?");
     this.#oldKeys = statements.prepare("SELECT id FROM keys WHERE time < ? ORDER BY time LIMIT ?");
@@ -105,7 +105,7 @@ export class Trimming {
     const isDue = (time: number): boolean => time < since || (appBytes > 0 && history.bytes > appBytes);
     const oldest = this.#ofApp.row(history.id, 1);
     if (oldest === undefined || !isDue(oldest[3])) return 0;
-    const touched = new Map<ChannelRecord, number>(); // to the oldest that it had
+    const touched = new Map<ChannelRecord, number>(); // to the oldest message that it had
     let last = 0;
     let done = 0;
     for (const [seq, channel, volume, time] of this.#ofApp.rows(history.id, limit)) {
@@ -117,16 +117,17 @@ export class Trimming {
       done++;
     }
     this.#dropOfApp.run(history.id, last);
+    const firsts = this.#places.firsts(touched.keys(), last);
     for (const [record, before] of touched) {
-      record.first = this.#places.first(record, last);
+      record.first = firsts.get(record.id) ?? 0;
       this.#places.leave(record, before);
       this.#update(record);
     }
     return done;
   }
 
-  #update({ id, trimmed, dropped, droppedBytes, last }: ChannelRecord): void {
-    this.#updateChannel.run(trimmed, dropped, droppedBytes, last, id);
+  #update({ id, first, trimmed, dropped, droppedBytes, last }: ChannelRecord): void {
+    this.#updateChannel.run(first, trimmed, dropped, droppedBytes, last, id);
   }
 
   #keys(limit: number): number {
