@@ -5,8 +5,14 @@ import type { BrokerOptions } from "./broker.ts";
 /** How much the log grows before it is moved into the file: about 16 MiB of pages. */
 const MAX_PAGES = 4000;
 
-/** Pages that one message dirties at most, as a rule: one of the table (shared by its neighbours) and one of the index. */
-const PAGES_PER_MESSAGE = 1.5;
+/** What the columns of a message beside its data take at most, as a rule. */
+const MESSAGE_BYTES = 200;
+
+/** The pages of the index that one commit writes at most: those of a bucket. */
+const INDEX_PAGES = 32;
+
+/** A row that lies anywhere writes a page of its table, and often one of an index. */
+const PAGES_PER_ROW = 1.5;
 
 /**
  * Keeps the write-ahead log short without making the event loop wait for the disk.
@@ -38,9 +44,10 @@ export class Checkpoints {
     return this.#phase === "second";
   }
 
-  /** Notes what a transaction wrote. */
-  wrote(messages: number, bytes: number): void {
-    this.#pages += 2 + messages * PAGES_PER_MESSAGE + bytes / 4096;
+  /** Notes what a transaction wrote: messages and their data at the end of the file, and rows that lie anywhere. */
+  wrote(messages: number, bytes: number, rows: number): void {
+    this.#pages +=
+      3 + Math.min(messages, INDEX_PAGES) + (bytes + messages * MESSAGE_BYTES) / 4096 + rows * PAGES_PER_ROW;
     if (this.#phase !== "idle" || this.#pages < MAX_PAGES) return;
     this.#phase = "first";
     this.#pages = 0;

@@ -62,10 +62,12 @@ export class Places {
         FROM json_each(?) c`);
   }
 
-  /** Notes where a channel's next message will be; called before the record counts it. */
-  enter({ id, first, last }: ChannelRecord, seq: number): void {
+  /** Notes where a channel's next message will be; called before the record counts it. Whether that took a row. */
+  enter({ id, first, last }: ChannelRecord, seq: number): boolean {
     const span = spanOf(seq);
-    if (first === 0 || spanOf(last) !== span) this.#enter.run(id, span);
+    if (first > 0 && spanOf(last) === span) return false;
+    this.#enter.run(id, span);
+    return true;
   }
 
   /** Notes that a channel's oldest messages were dropped; `oldest` was the first of them. */

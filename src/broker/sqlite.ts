@@ -134,7 +134,7 @@ export class SqliteBroker implements Broker {
   async trim(): Promise<boolean> {
     return this.#use(({ trimming, checkpoints }) => {
       const { dropped, more } = trimming.step();
-      checkpoints.wrote(dropped, 0);
+      checkpoints.wrote(0, 0, dropped);
       return more;
     });
   }
@@ -180,6 +180,7 @@ export class SqliteBroker implements Broker {
     opened.checkpoints.wrote(
       batch.reduce((sum, { drafts }) => sum + drafts.length, 0),
       batch.reduce((sum, { bytes }) => sum + bytes, 0),
+      commit.rows,
     );
     for (const [i, outcome] of commit.outcomes.entries()) {
       if (outcome instanceof ApiError) batch[i]!.reject(outcome);

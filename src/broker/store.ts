@@ -43,6 +43,8 @@ export interface Commit {
   readonly outcomes: readonly (Receipt | ApiError)[];
   /** What was accepted, by app, in order. */
   readonly accepted: ReadonlyMap<StoredHistory, { readonly app: AppId; readonly messages: readonly Message[] }>;
+  /** Rows that were written beside the messages. */
+  readonly rows: number;
 }
 
 type AppRow = [number, string, number, string | null, number | null, number, number, number, number];
@@ -55,6 +57,8 @@ export class Store {
   readonly #options: BrokerOptions;
   readonly #histories = new Map<AppId, StoredHistory>();
   #complete = false;
+  /** Of the transaction that runs: rows that were written beside the messages. */
+  #rows = 0;
   readonly #app: Query<AppRow>;
   readonly #apps: Query<[string]>;
   readonly #insertApp: Query<[]>;
@@ -141,6 +145,7 @@ export class Store {
   commit(batch: readonly Waiting[]): Commit {
     return this.transaction(() => {
       const now = this.#options.now();
+      this.#rows = 0;
       const accepted = new Map<StoredHistory, { app: AppId; messages: Message[] }>();
       const outcomes = batch.map((waiting) => {
         const history = this.history(waiting.app);
@@ -158,7 +163,7 @@ export class Store {
         return receipt;
       });
       for (const history of accepted.keys()) this.save(history);
-      return { outcomes, accepted };
+      return { outcomes, accepted, rows: this.#rows };
     });
   }
 
@@ -166,7 +171,7 @@ export class Store {
     const retention = this.#options.retention(app);
     for (const [i, draft] of drafts.entries()) {
       const record = history.channels.get(draft.channel) ?? this.#newChannel(history, draft.channel);
-      this.#places.enter(record, history.head + 1);
+      if (this.#places.enter(record, history.head + 1)) this.#rows++;
       if (record.first === 0 && record.last > 0) this.#begin.run(history.head + 1, record.id);
       const message = history.append(record, draft, sizes[i]!, now, retention);
       this.#insertMessage.run(
@@ -187,6 +192,7 @@ export class Store {
   #newChannel(history: StoredHistory, name: string): ChannelRecord {
     const record = newChannel(this.#insertChannel.row(history.id, name, history.head + 1)![0], name);
     history.include(record);
+    this.#rows++;
     return record;
   }
 
@@ -204,6 +210,7 @@ export class Store {
 
   #remember(history: StoredHistory, once: Once, digest: string, { epoch, seq }: Receipt): void {
     const subscribers = JSON.stringify(once.subscribers);
+    this.#rows += 2; // each in two indexes
     this.#insertKey.run(history.id, once.key, digest, epoch, seq, subscribers, history.time);
   }
 
