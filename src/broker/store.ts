@@ -59,6 +59,8 @@ export class Store {
   #complete = false;
   /** Of the transaction that runs: rows that were written beside the messages. */
   #rows = 0;
+  readonly #open: Query<[]>;
+  readonly #commit: Query<[]>;
   readonly #app: Query<AppRow>;
   readonly #apps: Query<[string]>;
   readonly #insertApp: Query<[]>;
@@ -74,6 +76,8 @@ export class Store {
     this.db = db;
     this.#places = places;
     this.#options = options;
+    this.#open = statements.prepare("BEGIN IMMEDIATE");
+    this.#commit = statements.prepare("COMMIT");
     this.#app = statements.prepare(
       `SELECT id, epoch, start, preceding_epoch, preceding_end, floor, head, time, bytes FROM apps WHERE name = ?`,
     );
@@ -124,9 +128,9 @@ export class Store {
   /** Runs `work` whole or not at all; when it throws, what is held in memory is read from the file again. */
   transaction<T>(work: () => T): T {
     try {
-      this.db.run("BEGIN IMMEDIATE");
+      this.#open.run();
       const result = work();
-      this.db.run("COMMIT");
+      this.#commit.run();
       return result;
     } catch (error) {
       this.#histories.clear();
