@@ -115,7 +115,7 @@ test("over many buckets and spans every answer is the memory broker's, also afte
     await go(2 * SPAN + BUCKET + 100);
     await compare(broker, oracle, head);
 
-    for (const each of [settings, twin]) each.keep({ count: 5000, appBytes: 500_000 });
+    for (const each of [settings, twin]) each.keep({ count: 5000, appBytes: 150_000 });
     await go(head + 10);
     for (const each of [broker, oracle]) await trimAll(each);
     await compare(broker, oracle, head);
