@@ -1,9 +1,10 @@
 import { ApiError } from "../core/errors.ts";
 import type { App } from "./app.ts";
 
-/** How many streams may be open: on the node, of an app, and from one IP address. Of every limit 0 means none. */
+/** How many streams may be open: on the node, of an app, and of an app from one IP address. Of every limit 0 means none. */
 export class StreamLimits {
   readonly #maxStreams: number;
+  /** By app and IP address: what an address has open of another app is no matter of this one. */
   readonly #byAddress = new Map<string, number>();
   readonly #count: (app?: string) => number;
 
@@ -18,18 +19,25 @@ export class StreamLimits {
     const { maxStreamsPerApp, maxStreamsPerIp } = app.limits;
     refuseAt(this.#maxStreams, this.#count(), "of this node");
     refuseAt(maxStreamsPerApp, this.#count(app.id), "of this app");
-    refuseAt(maxStreamsPerIp, this.#byAddress.get(address) ?? 0, "from this IP address");
+    refuseAt(maxStreamsPerIp, this.#byAddress.get(keyOf(app, address)) ?? 0, "from this IP address");
   }
 
-  opened(address: string): void {
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
+  opened(app: App, address: string): void {
+    const key = keyOf(app, address);
+    this.#byAddress.set(key, (this.#byAddress.get(key) ?? 0) + 1);
   }
 
-  closed(address: string): void {
-    const count = this.#byAddress.get(address) ?? 0;
-    if (count > 1) this.#byAddress.set(address, count - 1);
-    else this.#byAddress.delete(address);
+  closed(app: App, address: string): void {
+    const key = keyOf(app, address);
+    const count = this.#byAddress.get(key) ?? 0;
+    if (count > 1) this.#byAddress.set(key, count - 1);
+    else this.#byAddress.delete(key);
   }
+}
+
+/** An app's id holds no space. */
+function keyOf(app: App, address: string): string {
+  return `${app.id} ${address}`;
 }
 
 function refuseAt(limit: number, open: number, whose: string): void {

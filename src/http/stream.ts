@@ -171,7 +171,7 @@ function open(
   const openedAtMs = clock.elapsed();
   const sink = new DirectSink(
     (self) => {
-      limits.opened(address);
+      limits.opened(grant.app, address);
       subscriber = hub.join(grant.app.id, selection, format, self, {
         id,
         beginning,
@@ -179,7 +179,7 @@ function open(
         retryMs: retryOf(gateway),
         expiresAt: grant.expiresAt === null ? null : rfc3339(grant.expiresAt),
         onClose: (reason) => {
-          limits.closed(address);
+          limits.closed(grant.app, address);
           log("debug", "stream closed", { stream: id, app: grant.app.id, reason });
         },
       });

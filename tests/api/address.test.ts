@@ -64,6 +64,20 @@ describe("the limit of streams from one IP address", () => {
     await using server = await serve({ settings });
     expect(await statuses(server, ["192.0.2.1", "192.0.2.2"])).toEqual([200, 429]);
   });
+
+  test("counts no streams of another app", async () => {
+    const app = { public_channels: ["news"], max_streams_per_ip: 1 };
+    await using server = await serve({
+      apps: ["shop", "blog"].map((id) => ({ ...app, id, secrets: [`secret-of-the-${id}-in-these-tests-1`] })),
+    });
+    for (const [id, status] of [
+      ["shop", 200],
+      ["blog", 200],
+      ["shop", 429],
+    ] as const) {
+      expect((await fetch(`${server.url}/channel/news/stream?app=${id}`)).status).toBe(status);
+    }
+  });
 });
 
 /** The answers to a stream for each `X-Forwarded-For`, in turn. Not read: the streams end with the server. */
