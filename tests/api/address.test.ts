@@ -66,10 +66,13 @@ describe("the limit of streams from one IP address", () => {
   });
 
   test("counts no streams of another app", async () => {
-    const app = { public_channels: ["news"], max_streams_per_ip: 1 };
-    await using server = await serve({
-      apps: ["shop", "blog"].map((id) => ({ ...app, id, secrets: [`secret-of-the-${id}-in-these-tests-1`] })),
+    const appOf = (id: string) => ({
+      id,
+      secrets: [`secret-of-the-${id}-in-these-tests-1`],
+      public_channels: ["news"],
+      max_streams_per_ip: 1,
     });
+    await using server = await serve({ apps: [appOf("shop"), appOf("blog")] });
     for (const [id, status] of [
       ["shop", 200],
       ["blog", 200],
