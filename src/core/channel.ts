@@ -6,9 +6,6 @@
  * segment may be `**` (one or more segments).
  */
 
-/** The longest channel name or pattern, in characters. */
-export const MAX_CHANNEL_LENGTH = 200;
-
 const NAME = /^[\x21-\x29\x2b-\x7e]{1,200}$/;
 const PATTERN = /^[\x21-\x7e]{1,200}$/;
 

@@ -5,8 +5,6 @@ export type LogError = (requestId: string, error: unknown) => void;
 
 /** What an error's answer carries beside its type. */
 export interface FailureOptions {
-  /** Sent as `Retry-After` with 429 and 503. Default 1. */
-  readonly retryAfterSeconds?: number;
   /** More headers, such as `Allow` of a 405. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -38,7 +36,7 @@ export function failure(error: unknown, requestId: string, log: LogError, option
   const body = { code: status, data: {}, message, Error: { type, detail, field, request_id: requestId } };
   const sent = headers(requestId);
   if (status === 401) sent["WWW-Authenticate"] = "Bearer";
-  if (status === 429 || status === 503) sent["Retry-After"] = String(options.retryAfterSeconds ?? 1);
+  if (status === 429 || status === 503) sent["Retry-After"] = "1";
   return new Response(JSON.stringify(body), { status, headers: { ...sent, ...options.headers } });
 }
 

@@ -1,9 +1,8 @@
-import { isChannel } from "../core/channel.ts";
 import { ApiError, type ErrorType } from "../core/errors.ts";
 import { type Json, JsonError, parseJson } from "../core/json.ts";
 import { readBody } from "./body.ts";
 import { type Fields, type Given, JsonFields, type Place, repeated, textOf } from "./fields.ts";
-import { decodeStrict, type Pair, pairsOf } from "./urlencoded.ts";
+import { type Pair, pairsOf } from "./urlencoded.ts";
 
 export interface BodyLimits {
   /** 0 means no limit. */
@@ -41,16 +40,6 @@ export async function readParameters(
     throw new ApiError("body_invalid", `The body takes a JSON ${takes}.`);
   }
   return new Parameters(query, [], json);
-}
-
-/**
- * The channel in a path, from the segment as it stands in the URL. Decoded strictly: a segment that is not UTF-8 would
- * otherwise come out as U+FFFD, and two names as one. Throws ApiError `channel_invalid`.
- */
-export function channelFromPath(segment: string): string {
-  const channel = decodeStrict(segment);
-  if (channel === null || !isChannel(channel)) throw new ApiError("channel_invalid", CHANNEL_RULE, "channel");
-  return channel;
 }
 
 /** What a channel name is, in a sentence for the caller. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ApiError, type ErrorType } from "../../src/core/errors.ts";
-import { channelFromPath, type Parameters, queryParameters, readParameters } from "../../src/http/parameters.ts";
+import { type Parameters, queryParameters, readParameters } from "../../src/http/parameters.ts";
 
 const LIMITS = { maxBodyBytes: 100_000, maxJsonDepth: 32 };
 const FORM = "application/x-www-form-urlencoded";
@@ -68,35 +68,6 @@ describe("a query string", () => {
     expect(query("a&".repeat(1000)).list("a")).toHaveLength(1000);
     await refused(() => query("a&".repeat(1001)), "bad_request");
     await refused(() => form("a&".repeat(50_000)), "bad_request");
-  });
-});
-
-describe("a channel in a path", () => {
-  test("is decoded, and a plus is a plus", () => {
-    expect(channelFromPath("room.1")).toBe("room.1");
-    expect(channelFromPath("a%2Fb%3F%23+")).toBe("a/b?#+");
-  });
-
-  test("that is not UTF-8 or no name is refused", async () => {
-    const bad = [
-      "",
-      "%ff",
-      "%FF",
-      "%c0%80",
-      "%",
-      "%zz",
-      "%00",
-      "a%0Ab",
-      "a%0d",
-      "a%20b",
-      "room.*",
-      "%2A",
-      "%C3%A9",
-      "é",
-    ];
-    for (const segment of [...bad, "a".repeat(201), "\ud800"]) {
-      await refused(() => channelFromPath(segment), "channel_invalid", "channel");
-    }
   });
 });
 
