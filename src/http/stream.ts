@@ -193,11 +193,18 @@ function open(
   return new Response(sink.body, { headers });
 }
 
-/** A stream ends at its token's expiry, or at its age, jittered so that those opened together do not end together. */
+/** The hub's look comes up to 0.2 s after a stream is due: so nothing is sent to one whose token has expired. */
+const BEFORE_EXPIRY_MS = 250;
+
+/**
+ * A stream ends a moment before its token's expiry, or at its age, jittered so that those opened together do not end
+ * together.
+ */
 function endOf({ clock, settings }: Gateway, grant: Grant, openedAtMs: number) {
   const { streamAgeMs } = settings;
   const ageAtMs = streamAgeMs === 0 ? Infinity : openedAtMs + streamAgeMs * (0.8 + 0.4 * clock.random());
-  const expiresAtMs = grant.expiresAt === null ? Infinity : openedAtMs + grant.expiresAt - clock.now();
+  const livesMs = grant.expiresAt === null ? Infinity : grant.expiresAt - clock.now();
+  const expiresAtMs = openedAtMs + livesMs - BEFORE_EXPIRY_MS;
   if (expiresAtMs <= ageAtMs) return { endsAtMs: expiresAtMs, endReason: "expired" } as const;
   return { endsAtMs: ageAtMs, endReason: "max_age" } as const;
 }
