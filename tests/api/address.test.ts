@@ -66,12 +66,6 @@ describe("the limit of streams from one IP address", () => {
   });
 
   test("counts no streams of another app", async () => {
-    const appOf = (id: string) => ({
-      id,
-      secrets: [`secret-of-the-${id}-in-these-tests-1`],
-      public_channels: ["news"],
-      max_streams_per_ip: 1,
-    });
     await using server = await serve({ apps: [appOf("shop"), appOf("blog")] });
     for (const [id, status] of [
       ["shop", 200],
@@ -82,6 +76,15 @@ describe("the limit of streams from one IP address", () => {
     }
   });
 });
+
+function appOf(id: string) {
+  return {
+    id,
+    secrets: [`secret-of-the-${id}-in-these-tests-1`],
+    public_channels: ["news"],
+    max_streams_per_ip: 1,
+  };
+}
 
 /** The answers to a stream for each `X-Forwarded-For`, in turn. Not read: the streams end with the server. */
 async function statuses(server: Server, forwarded: readonly string[]): Promise<number[]> {
