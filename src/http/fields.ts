@@ -70,8 +70,9 @@ export function textOf(
   takes = "a string",
 ): string | undefined {
   if (given === undefined || given.value === null) return undefined;
-  if (typeof given.value === "string" && given.value.isWellFormed()) return given.value;
-  throw new ApiError(type, `\`${given.field}\` takes ${takes}.`, given.field);
+  if (typeof given.value !== "string") throw new ApiError(type, `\`${given.field}\` takes ${takes}.`, given.field);
+  if (given.value.isWellFormed()) return given.value;
+  throw new ApiError(type, `\`${given.field}\` holds half a surrogate pair, which is no character.`, given.field);
 }
 
 /** `where` is a phrase: `twice in the query`. */
