@@ -92,7 +92,8 @@ describe("data", () => {
 
   test("with half a surrogate pair is refused, and a whole pair is not", async () => {
     await refused(json('{"channel":"a","data":"\\ud800"}'), "data_invalid", "data");
-    await expect(json('{"channel":"a","data":"\\ud800"}')).rejects.toThrow("holds half a surrogate pair");
+    const told = await json('{"channel":"a","data":"\\ud800"}').catch((error: unknown) => (error as Error).message);
+    expect(told).toContain("half a surrogate pair");
     expect(await json('{"channel":"a","data":"\\ud83d\\ude00"}')).toMatchObject({ data: "😀" });
   });
 
