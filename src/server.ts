@@ -10,6 +10,7 @@ import { Addresses } from "./http/address.ts";
 import { failure, nextRequestId } from "./http/answer.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
+import { Turns } from "./http/turns.ts";
 
 /** How often streams are looked at for heartbeats, ends and stalls. */
 const TICK_MS = 100;
@@ -55,7 +56,8 @@ export async function startServer(settings: Settings, log: Log, clock: Clock = S
     });
     await broker.start(hub);
     const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
-    const gateway: Gateway = { settings, apps: opened.apps, broker, hub, limits, clock, log, draining: false };
+    const turns = new Turns(clock.elapsed, setImmediate);
+    const gateway: Gateway = { settings, apps: opened.apps, broker, hub, turns, limits, clock, log, draining: false };
     return listen(gateway, opened);
   } catch (error) {
     await broker.close();

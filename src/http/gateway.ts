@@ -3,6 +3,7 @@ import type { StreamLimits } from "../auth/limits.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Turns } from "./turns.ts";
 
 /** Where the routes get the time and chance that they hand down. */
 export interface Clock {
@@ -26,6 +27,8 @@ export interface Gateway {
   readonly apps: Apps;
   readonly broker: Broker;
   readonly hub: Hub;
+  /** For what a request itself reads of the store. */
+  readonly turns: Turns;
   readonly limits: StreamLimits;
   readonly clock: Clock;
   readonly log: Log;

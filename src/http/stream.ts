@@ -64,13 +64,19 @@ async function answer(
     const format = formatOf(parameters);
     const selection = selectionOf(names);
     const wanted = wantedOf(request, parameters, gateway, grant.app);
-    if (gateway.draining) throw new ApiError("unavailable", "This node is being stopped.");
-    gateway.limits.check(grant.app, arrival.address);
+    admit(gateway, grant.app, arrival.address);
     const beginning = await beginningOf(gateway, grant.app, selection, wanted);
+    // Once more: others were opened, or the stop began, while it waited.
+    if (beginning.kind === "first") admit(gateway, grant.app, arrival.address);
     return open(gateway, request, arrival, grant, selection, format, beginning);
   } catch (error) {
     return refuse(gateway, request, error);
   }
+}
+
+function admit(gateway: Gateway, app: App, address: string): void {
+  if (gateway.draining) throw new ApiError("unavailable", "This node is being stopped.");
+  gateway.limits.check(app, address);
 }
 
 function grantOf(
@@ -149,9 +155,15 @@ function isDay(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
-async function beginningOf({ broker }: Gateway, app: App, selection: Selection, wanted: Wanted): Promise<Beginning> {
+async function beginningOf(
+  { broker, turns }: Gateway,
+  app: App,
+  selection: Selection,
+  wanted: Wanted,
+): Promise<Beginning> {
   if (wanted.kind !== "start") return wanted;
-  return { kind: "first", after: await broker.seek(app.id, selection, wanted.start) };
+  const { start } = wanted;
+  return { kind: "first", after: await turns.run(app.id, () => broker.seek(app.id, selection, start)) };
 }
 
 function open(

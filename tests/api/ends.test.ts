@@ -110,6 +110,19 @@ describe("a refusal that will pass", () => {
     expect(only.ended).toBe(false);
   });
 
+  test("of streams that wait for a turn to look for their beginning lets in as many as may be open", async () => {
+    let elapsedMs = 0; // every look at the clock takes 6 ms, so no turn has time for a second read
+    const clock = { now: Date.now, elapsed: () => (elapsedMs += 6), random: Math.random };
+    await using server = await serve({
+      settings: { SOCKET_MAX_STREAMS_PER_APP: "3", SOCKET_PUBLIC_CHANNELS: "news", SOCKET_HEARTBEAT: "0" },
+      clock,
+    });
+    const opens = Array.from({ length: 12 }, () => fetch(`${server.url}/channel/news/stream?last=5`));
+    const answers = await Promise.all(opens);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
+    expect(await subscribers(server, "news")).toBe(3);
+  });
+
   test("of many streams opened at once lets in as many as may be open", async () => {
     await using server = await serve({ settings: { SOCKET_MAX_STREAMS_PER_APP: "3", SOCKET_PUBLIC_CHANNELS: "news" } });
     const token = sign(claims(["news"]));
