@@ -9,8 +9,9 @@ import { Hub } from "./hub/hub.ts";
 import { Addresses } from "./http/address.ts";
 import { failure, nextRequestId } from "./http/answer.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
+import { storeCheck } from "./http/health.ts";
 import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
-import { Turns } from "./http/turns.ts";
+import { Reads } from "./http/reads.ts";
 
 /** How often streams are looked at for heartbeats, ends and stalls. */
 const TICK_MS = 100;
@@ -56,8 +57,18 @@ export async function startServer(settings: Settings, log: Log, clock: Clock = S
     });
     await broker.start(hub);
     const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
-    const turns = new Turns(clock.elapsed, setImmediate);
-    const gateway: Gateway = { settings, apps: opened.apps, broker, hub, turns, limits, clock, log, draining: false };
+    const gateway: Gateway = {
+      settings,
+      apps: opened.apps,
+      broker,
+      hub,
+      limits,
+      clock,
+      log,
+      reads: new Reads(clock.elapsed, setImmediate),
+      checkStore: storeCheck(broker, clock.elapsed),
+      draining: false,
+    };
     return listen(gateway, opened);
   } catch (error) {
     await broker.close();
@@ -92,9 +103,17 @@ function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
   const ticking = setInterval(() => hub.tick(), TICK_MS);
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
 
+  /** Evenly over the drain window, so that they do not all come back at once; publishes are taken meanwhile. */
+  async function endStreams(): Promise<void> {
+    for (let ticks = Math.ceil(settings.drainMs / TICK_MS); hub.streams() > 0; ticks--) {
+      hub.closeSome(Math.ceil(hub.streams() / Math.max(1, ticks)), "drain", true);
+      if (hub.streams() > 0) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    }
+  }
+
   async function stop(): Promise<void> {
     gateway.draining = true;
-    hub.closeAll("drain", true);
+    await endStreams();
     clearInterval(ticking);
     clearInterval(trimming);
     const cut = setTimeout(() => void server.stop(true), ANSWER_MS);

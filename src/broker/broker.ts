@@ -105,7 +105,7 @@ export interface Broker {
   publish(app: AppId, drafts: readonly Draft[], once?: Once): Promise<Receipt>;
 
   /**
-   * Messages of the selection after a position, oldest first, at most `limit` and about 1 MiB of data, but always at
+   * Messages of the selection after a position, oldest first, at most `limit` and about 128 KiB of data, but always at
    * least one where there is one.
    */
   read(app: AppId, selection: Selection, after: Position, limit: number): Promise<Page>;

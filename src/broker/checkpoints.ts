@@ -71,6 +71,7 @@ export class Checkpoints {
     const thread = new Worker(new URL("checkpoint-thread.ts", import.meta.url));
     thread.on("message", () => this.#done());
     thread.on("error", (error) => this.#fail(error));
+    thread.on("exit", () => this.#fail("it ended"));
     return thread;
   }
 

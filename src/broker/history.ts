@@ -5,8 +5,8 @@ import { FOREIGN, type Position } from "../core/position.ts";
 import type { Gap, GapReason, Page, Retention } from "./broker.ts";
 import { ChannelIndex, type ChannelRecord } from "./channels.ts";
 
-/** About how much data one page holds. */
-export const PAGE_BYTES = 1024 * 1024;
+/** About how much data one page holds: what a socket that fills up in the middle of one keeps beside the kernel. */
+export const PAGE_BYTES = 128 * 1024;
 
 /** How many messages one step of retention drops at most: some milliseconds' work on disk. */
 export const TRIM_STEP = 500;

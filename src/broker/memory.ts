@@ -218,6 +218,7 @@ export class MemoryBroker implements Broker {
         this.#listener?.mark(next.app, { epoch, seq });
       } catch (error) {
         this.#options.log("error", "a delivery failed", { app: next.app, error });
+        this.#listener?.broken(next.app); // what it missed is read from the store
       }
     }
     this.#delivering = false;

@@ -192,6 +192,7 @@ export class SqliteBroker implements Broker {
         opened.listener.mark(app, history.position(messages.at(-1)!.seq));
       } catch (error) {
         this.#options.log("error", "a delivery failed", { app, error: oneLine(error) });
+        opened.listener.broken(app); // what it missed is read from the store
       }
     }
   }

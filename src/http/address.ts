@@ -21,7 +21,7 @@ export class Addresses {
    * The IP address of the listener: the peer, or, where the peer is a trusted proxy, the nearest address of
    * `X-Forwarded-For` that is none. Further to the left anything may stand: the listener itself could have sent it.
    */
-  client(peer: string, headers: Headers): string {
+  listener(peer: string, headers: Headers): string {
     let address = plain(peer);
     const forwarded = headers.get("x-forwarded-for")?.split(",") ?? [];
     while (forwarded.length > 0 && this.#trusts(address)) {

@@ -29,7 +29,7 @@ export async function channelHistory(gateway: Gateway, request: Request, channel
   const after = asked === undefined ? FOREIGN : parsePosition(asked);
   if (after === null) throw new ApiError("parameter_invalid", "`after` takes the id of a message.", "after");
   const limit = parameters.integer("limit", 1, LIST_MOST) ?? LIST_DEFAULT;
-  const page = await gateway.turns.run(app.id, () => gateway.broker.read(app.id, selectionOf([channel]), after, limit));
+  const page = await gateway.reads.run(app.id, () => gateway.broker.read(app.id, selectionOf([channel]), after, limit));
   // Without `after` nothing was asked for that could be missing.
   const gap = asked === undefined || page.gap === null ? null : { ...page.gap, ...idsOf(page.gap), asked };
   const messages = page.messages.map(envelope).join(",");

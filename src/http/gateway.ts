@@ -3,7 +3,7 @@ import type { StreamLimits } from "../auth/limits.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Turns } from "./turns.ts";
+import type { Reads } from "./reads.ts";
 
 /** Where the routes get the time and chance that they hand down. */
 export interface Clock {
@@ -28,10 +28,12 @@ export interface Gateway {
   readonly broker: Broker;
   readonly hub: Hub;
   /** For what a request itself reads of the store. */
-  readonly turns: Turns;
+  readonly reads: Reads;
   readonly limits: StreamLimits;
   readonly clock: Clock;
   readonly log: Log;
+  /** Rejects when the store takes no publish. */
+  readonly checkStore: () => Promise<void>;
   /** True once the node is being stopped: it takes no new streams, and says that it is not ready. */
   draining: boolean;
 }

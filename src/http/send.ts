@@ -23,7 +23,7 @@ export async function sendMulti(gateway: Gateway, request: Request): Promise<Res
   const app = publisher(gateway, request);
   const limits = limitsOf(gateway, app);
   const drafts = batchFrom(await readParameters(request, limits, "array or object"), limits);
-  const messages = drafts.length === 0 ? [] : await publish(gateway, request, app, drafts);
+  const messages = await publish(gateway, request, app, drafts);
   return successJson(`{"messages":[${messages.join(",")}]}`, nextRequestId());
 }
 
@@ -48,7 +48,9 @@ async function publish(
   drafts: readonly Draft[],
 ): Promise<readonly string[]> {
   const counts = drafts.map((draft) => gateway.hub.count(app.id, draft.channel));
-  const receipt = await gateway.broker.publish(app.id, drafts, onceOf(request, counts));
+  const once = onceOf(request, counts);
+  if (drafts.length === 0) return [];
+  const receipt = await gateway.broker.publish(app.id, drafts, once);
   const subscribers = receipt.repeated ?? counts;
   return drafts.map((draft, i) => {
     const id = formatPosition({ epoch: receipt.epoch, seq: receipt.seq + i });

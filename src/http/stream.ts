@@ -15,6 +15,7 @@ import { repeated } from "./fields.ts";
 import { CHANNEL_RULE, type Parameters, queryParameters } from "./parameters.ts";
 import { refuseSecret } from "./send.ts";
 import { checkNames, rfc3339 } from "./subscribe.ts";
+import { part } from "./urlencoded.ts";
 
 /** What is known of a request beside itself. */
 export interface Arrival {
@@ -102,6 +103,9 @@ function formatOf(parameters: Parameters): Format {
   throw new ApiError("parameter_invalid", "`format` takes `envelope`.", "format");
 }
 
+/** How much is kept of what a listener names as its position, to be told in a gap; ids are at most 48 characters. */
+const MAX_ASKED = 128;
+
 type Wanted = Beginning | { readonly kind: "start"; readonly start: Start };
 
 /**
@@ -117,7 +121,7 @@ function wantedOf(request: Request, parameters: Parameters, gateway: Gateway, ap
   }
   const start = startOf(parameters, gateway, app.limits.replayLimit);
   const asked = request.headers.get("last-event-id") ?? "";
-  if (asked !== "") return { kind: "resume", after: parsePosition(asked) ?? FOREIGN, asked };
+  if (asked !== "") return { kind: "resume", after: parsePosition(asked) ?? FOREIGN, asked: part(asked, 0, MAX_ASKED) };
   if (queried !== null) return { kind: "resume", after: queried, asked: inQuery! };
   return start === null ? { kind: "now" } : { kind: "start", start };
 }
@@ -156,14 +160,14 @@ function isDay(text: string): boolean {
 }
 
 async function beginningOf(
-  { broker, turns }: Gateway,
+  { broker, reads }: Gateway,
   app: App,
   selection: Selection,
   wanted: Wanted,
 ): Promise<Beginning> {
   if (wanted.kind !== "start") return wanted;
   const { start } = wanted;
-  return { kind: "first", after: await turns.run(app.id, () => broker.seek(app.id, selection, start)) };
+  return { kind: "first", after: await reads.run(app.id, () => broker.seek(app.id, selection, start)) };
 }
 
 function open(
@@ -192,7 +196,8 @@ function open(
         expiresAt: grant.expiresAt === null ? null : rfc3339(grant.expiresAt),
         onClose: (reason) => {
           limits.closed(grant.app, address);
-          log("debug", "stream closed", { stream: id, app: grant.app.id, reason });
+          const { app, kind, jti } = grant;
+          log("debug", "stream closed", { stream: id, app: app.id, reason, grant: kind, token: jti });
         },
       });
     },

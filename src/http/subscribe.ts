@@ -18,7 +18,7 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
   const channels = channelsOf(parameters, app.limits.maxChannelsPerStream);
   const { tokenTtlMs, maxTokenTtlMs } = gateway.settings;
   const longest = maxTokenTtlMs === 0 ? YEAR_SECONDS : Math.floor(maxTokenTtlMs / 1000);
-  const ttlSeconds = parameters.integer("ttl", 1, longest) ?? Math.floor(tokenTtlMs / 1000);
+  const ttlSeconds = parameters.integer("ttl", 1, longest) ?? Math.max(1, Math.floor(tokenTtlMs / 1000));
   const user = userOf(parameters);
   const now = gateway.clock.now();
   const jti = crypto.randomUUID();

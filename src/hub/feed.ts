@@ -8,7 +8,7 @@ import type { Subscriber } from "./subscriber.ts";
 const LOG_MESSAGES = 128;
 const LOG_BYTES = 64 * 1024;
 /** The most that one flush, or one step of a catch-up, takes at a time. */
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 128 * 1024;
 
 /** What all feeds of a node keep together; when it is full, each keeps only what is still to be sent. */
 export class LogBudget {

@@ -1,42 +1,17 @@
 import type { AppId, Broker, Listener } from "../broker/broker.ts";
 import type { Selection } from "../core/channel.ts";
-import {
-  closeFrame,
-  COMMENT_FRAME,
-  type CloseReason,
-  type Format,
-  Frames,
-  gapFrame,
-  liveFrame,
-  join,
-  openFrame,
-  positionFrame,
-} from "../core/frame.ts";
+import { closeFrame, type CloseReason, type Format, Frames } from "../core/frame.ts";
 import type { Message } from "../core/message.ts";
-import { formatPosition, type Position } from "../core/position.ts";
-import { Feed, FramedPage, LogBudget } from "./feed.ts";
-import { Schedule } from "./schedule.ts";
+import type { Position } from "../core/position.ts";
+import { CatchUp } from "./catch-up.ts";
+import { Feed, LogBudget } from "./feed.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { type Sink, type StreamOptions, Subscriber } from "./subscriber.ts";
 import { Subscribers } from "./subscribers.ts";
-import { Queue } from "./queue.ts";
+import { Lane, Turns } from "./turns.ts";
 
 /** How many writes an app has before the next app's slice: about 0.4 ms of work. */
 const SLICE_WRITES = 64;
-/**
- * How many slices the event loop is held before others are let in: requests of publishers, sockets that drained. Counted
- * and not timed, because sockets are written when the turn ends: a thousand writes return within 0.2 ms and then take 8.
- */
-const TURN_SLICES = 2;
-/** A write of this many bytes costs about as much again as a write does anyhow. */
-const WRITE_BYTES = 16 * 1024;
-/** Messages of one read from the store. */
-const PAGE_MESSAGES = 256;
-/** A read of the store costs about as much as so many writes: 0.1 ms, or 2 where the page is full. */
-const READ_WRITES = 16;
-/** How long to wait after a read that failed. */
-const READ_AGAIN_MS = 1000;
-/** Streams looked at in one tick. */
-const TICK_STREAMS = 1000;
 /** What all feeds keep in memory together. */
 const LOG_BUDGET_BYTES = 64 * 1024 * 1024;
 
@@ -69,28 +44,17 @@ class App {
   readonly id: AppId;
   readonly subscribers = new Subscribers();
   readonly feeds = new Map<string, Feed>();
-  /** Feeds to flush and subscribers to catch up, each once. */
-  readonly work = new Queue<Feed | Subscriber>();
   /**
-   * Subscribers whose page was read. They go before the work: when 4,000 came back at once, each with a page of 1 MiB,
-   * and all were read for before the first was written to, the process held 4 GB.
+   * Feeds to flush and subscribers to catch up. Those whose page was read go first: when 4,000 came back at once, each
+   * with a page of 1 MiB, and all were read for before the first was written to, the process held 4 GB.
    */
-  readonly read = new Queue<Subscriber>();
+  readonly lane = new Lane<Feed | Subscriber>();
   /** Everything of what is followed was delivered up to here. */
   mark: Position | null = null;
   streams = 0;
-  busy = false;
 
   constructor(id: AppId) {
     this.id = id;
-  }
-
-  next(): Feed | Subscriber | undefined {
-    return this.read.shift() ?? this.work.shift();
-  }
-
-  get idle(): boolean {
-    return this.read.size === 0 && this.work.size === 0;
   }
 }
 
@@ -103,21 +67,33 @@ class App {
 export class Hub implements Listener {
   readonly #options: HubOptions;
   readonly #apps = new Map<AppId, App>();
-  readonly #schedule = new Schedule();
   readonly #budget: LogBudget;
-  readonly #sliceWrites: number;
-  /** Apps with work, in the order of their turns. */
-  readonly #busy = new Queue<App>();
-  #scheduled = false;
-  /** What is left of the slice, in writes. */
-  #left = 0;
+  readonly #turns: Turns<Feed | Subscriber>;
+  readonly #catchUp: CatchUp;
+  readonly #heartbeat: Heartbeat;
   #streams = 0;
 
   constructor(options: HubOptions) {
     const { sliceWrites = SLICE_WRITES, chunkBytes, logBudgetBytes = LOG_BUDGET_BYTES } = options.limits ?? {};
+    const shared = {
+      ...options,
+      through: (feed: Feed) => this.#through(feed),
+      send: (subscriber: Subscriber, bytes: Uint8Array) => this.#send(subscriber, bytes),
+      again: (subscriber: Subscriber) => this.#enqueue(subscriber),
+      failed: (item: Feed | Subscriber, error: unknown) => this.#failed(item, error),
+    };
     this.#options = options;
-    this.#sliceWrites = sliceWrites;
     this.#budget = new LogBudget(logBudgetBytes, chunkBytes);
+    this.#turns = new Turns({ ...shared, sliceWrites, run: (item) => this.#run(item) });
+    this.#catchUp = new CatchUp({
+      ...shared,
+      later: (subscriber) => subscriber.closed || this.#heartbeat.soon(subscriber),
+      spend: (writes) => this.#turns.spend(writes),
+    });
+    this.#heartbeat = new Heartbeat({
+      ...shared,
+      close: (subscriber, reason, reconnect) => this.close(subscriber, reason, reconnect),
+    });
   }
 
   /** Open streams: of one app, or of all. */
@@ -127,12 +103,7 @@ export class Hub implements Listener {
 
   /** How many streams a message on the channel would reach. */
   count(appId: AppId, channel: string): number {
-    const feeds = this.#apps.get(appId)?.subscribers.of(channel);
-    if (feeds === undefined || feeds.length === 0) return 0;
-    if (feeds.length === 1) return feeds[0]!.subscribers.size;
-    let count = 0;
-    for (const feed of new Set(feeds)) count += feed.subscribers.size;
-    return count;
+    return this.#apps.get(appId)?.subscribers.count(channel) ?? 0;
   }
 
   /** Channels that streams name exactly. */
@@ -153,12 +124,11 @@ export class Hub implements Listener {
     }
     const subscriber = new Subscriber(feed, sink, options);
     feed.subscribers.add(subscriber);
+    app.subscribers.joined(feed);
     app.streams += 1;
     this.#streams += 1;
-    const { heartbeatMs, elapsed, random } = this.#options;
-    subscriber.nextBeatMs = heartbeatMs === 0 ? Infinity : elapsed() + heartbeatMs * random();
-    this.#setDue(subscriber);
-    this.#begin(app, subscriber);
+    this.#heartbeat.add(subscriber);
+    this.#catchUp.begin(subscriber);
     return subscriber;
   }
 
@@ -166,8 +136,8 @@ export class Hub implements Listener {
   drained(subscriber: Subscriber): void {
     if (subscriber.closed || !subscriber.full) return;
     subscriber.full = false;
-    this.#setDue(subscriber);
-    this.#enqueue(this.#app(subscriber.feed.app), subscriber);
+    this.#heartbeat.update(subscriber);
+    this.#enqueue(subscriber);
   }
 
   /** The listener has gone. */
@@ -184,12 +154,23 @@ export class Hub implements Listener {
     subscriber.sink.end();
   }
 
-  closeAll(reason: CloseReason, reconnect: boolean): void {
+  /** Ends at most so many streams, whichever they are. */
+  closeSome(count: number, reason: CloseReason, reconnect: boolean): void {
+    let left = count;
     for (const app of this.#apps.values()) {
       for (const feed of app.feeds.values()) {
-        for (const subscriber of feed.subscribers) this.close(subscriber, reason, reconnect);
+        for (const subscriber of feed.subscribers) {
+          if (left === 0) return;
+          left -= 1;
+          this.close(subscriber, reason, reconnect);
+        }
       }
     }
+  }
+
+  /** Heartbeats, ends and stalls: to be called about ten times a second. */
+  tick(): void {
+    this.#heartbeat.tick();
   }
 
   // What the broker tells.
@@ -198,10 +179,11 @@ export class Hub implements Listener {
     const app = this.#apps.get(appId);
     if (app === undefined) return;
     for (const message of messages) {
-      const feeds = app.subscribers.of(message.channel);
-      if (feeds.length === 0) continue;
-      const frames = new Frames(message);
-      for (const feed of feeds) if (feed.append(frames)) this.#enqueue(app, feed);
+      let frames: Frames | null = null; // encoded only where somebody listens
+      app.subscribers.visit(message.channel, (feed) => {
+        frames ??= new Frames(message);
+        if (feed.append(frames)) this.#turns.add(app.lane, feed, false);
+      });
     }
   }
 
@@ -220,12 +202,6 @@ export class Hub implements Listener {
     }
   }
 
-  /** Heartbeats, ends and stalls: to be called about ten times a second. */
-  tick(): void {
-    const now = this.#options.elapsed();
-    for (const subscriber of this.#schedule.take(now, TICK_STREAMS)) this.#look(subscriber, now);
-  }
-
   #app(id: AppId): App {
     let app = this.#apps.get(id);
     if (app === undefined) this.#apps.set(id, (app = new App(id)));
@@ -239,8 +215,8 @@ export class Hub implements Listener {
         if (feed.generation !== generation) return;
         feed.ready(at, app.mark?.epoch === at.epoch ? app.mark.seq : 0);
         const [only] = feed.subscribers;
-        if (feed.subscribers.size === 1) return this.#begin(app, only!);
-        for (const subscriber of feed.subscribers) this.#enqueue(app, subscriber);
+        if (feed.subscribers.size === 1) return this.#catchUp.begin(only!);
+        for (const subscriber of feed.subscribers) this.#enqueue(subscriber);
       },
       (error: unknown) => this.#options.report(error),
     );
@@ -252,235 +228,47 @@ export class Hub implements Listener {
     return mark != null && mark.epoch === feed.floor?.epoch ? Math.max(feed.through, mark.seq) : feed.through;
   }
 
-  // Turns: every app with work has a slice in its turn, so that a small app does not wait for a large one.
-
-  #enqueue(app: App, item: Feed | Subscriber): void {
-    if (item.queued) return;
-    item.queued = true;
-    if (item instanceof Subscriber && item.page !== null) app.read.push(item);
-    else app.work.push(item);
-    if (!app.busy) {
-      app.busy = true;
-      this.#busy.push(app);
-    }
-    this.#wake();
+  #enqueue(subscriber: Subscriber): void {
+    this.#turns.add(this.#app(subscriber.feed.app).lane, subscriber, subscriber.page !== null);
   }
 
-  #wake(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#options.schedule(() => this.#turn());
-  }
-
-  #turn(): void {
-    this.#scheduled = false;
-    for (let slices = 0; slices < TURN_SLICES; slices++) {
-      const app = this.#busy.shift();
-      if (app === undefined) return;
-      this.#slice(app);
-      if (app.idle) app.busy = false;
-      else this.#busy.push(app);
+  #run(item: Feed | Subscriber): void {
+    if (item instanceof Subscriber) {
+      this.#turns.spend(1);
+      return this.#catchUp.step(item);
     }
-    if (this.#busy.size > 0) this.#wake();
-  }
-
-  #slice(app: App): void {
-    this.#left = this.#sliceWrites;
-    while (this.#left > 0) {
-      const item = app.next();
-      if (item === undefined) return;
-      item.queued = false;
-      if (item instanceof Subscriber) {
-        this.#left -= 1;
-        this.#catchUp(app, item);
-      } else {
-        item.flush(this.#visit);
-        if (item.pending) this.#enqueue(app, item);
-      }
-    }
+    item.flush(this.#visit);
+    if (item.pending) this.#turns.add(this.#app(item.app).lane, item, false);
   }
 
   /** Sends a batch to one subscriber of a feed, and answers whether the slice has room for a further one. */
   readonly #visit = (subscriber: Subscriber, bytes: Uint8Array | null): boolean => {
-    this.#left -= 1;
+    this.#turns.spend(1);
     if (bytes !== null) this.#send(subscriber, bytes);
-    return this.#left > 0;
+    return this.#turns.room;
   };
 
   #send(subscriber: Subscriber, bytes: Uint8Array): void {
-    this.#left -= Math.floor(bytes.length / WRITE_BYTES);
+    this.#turns.spend(0, bytes.length);
     if (subscriber.sink.write(bytes)) return;
     subscriber.full = true;
     subscriber.live = false;
     subscriber.fullSinceMs = this.#options.elapsed();
-    this.#setDue(subscriber);
+    this.#heartbeat.update(subscriber);
   }
 
-  // Catching up: the one mechanism for first replay, for a sink that drained and for the repair after an outage.
-
-  /** At once where nothing must be read: a first write in the same turn as its request costs least. Reads have turns. */
-  #begin(app: App, subscriber: Subscriber): void {
-    const fresh = !subscriber.opened && subscriber.options.beginning.kind === "now";
-    if (subscriber.feed.floor !== null && (fresh || this.#inLog(subscriber))) this.#catchUp(app, subscriber);
-    else this.#enqueue(app, subscriber);
-  }
-
-  #catchUp(app: App, subscriber: Subscriber): void {
-    const { feed } = subscriber;
-    if (subscriber.closed || subscriber.full || subscriber.live || subscriber.reading) return;
-    if (feed.floor === null) return this.#greet(subscriber);
-    const parts: Uint8Array[] = [];
-    if (!subscriber.opened && subscriber.options.beginning.kind === "now") {
-      subscriber.epoch = feed.floor.epoch;
-      subscriber.seq = this.#through(feed);
-      parts.push(this.#open(subscriber, subscriber.position, null));
-    }
-    if (subscriber.page !== null) {
-      this.#takePage(subscriber, subscriber.page, parts);
-    } else if (this.#inLog(subscriber)) {
-      if (!subscriber.opened) {
-        const recovered = subscriber.options.beginning.kind === "resume" ? true : null;
-        parts.push(this.#open(subscriber, subscriber.position, recovered));
+  /** What threw may have left a stream without something: it is reset, and resumes from the id that it had. */
+  #failed(item: Feed | Subscriber, error: unknown): void {
+    this.#options.report(error);
+    for (const subscriber of item instanceof Subscriber ? [item] : item.subscribers) {
+      if (subscriber.closed) continue;
+      this.#remove(subscriber, "error");
+      try {
+        subscriber.sink.abort();
+      } catch (again) {
+        this.#options.report(again);
       }
-      const frames = feed.after(subscriber.seq);
-      if (frames.length > 0) {
-        parts.push(join(frames, feed.format));
-        subscriber.wrote(frames.at(-1)!.seq);
-        subscriber.replayed += subscriber.told ? 0 : frames.length;
-      }
-      if (!feed.hasAfter(subscriber.seq)) {
-        subscriber.live = true;
-        if (!subscriber.told) parts.push(liveFrame(subscriber.replayed));
-        subscriber.told = true;
-      }
-    } else {
-      this.#read(app, subscriber);
     }
-    if (parts.length > 0) this.#send(subscriber, concat(parts));
-    if (!subscriber.live && !subscriber.reading) this.#enqueue(app, subscriber);
-  }
-
-  /** Headers go out with the first byte: a listener whose stream cannot begin yet is not left without an answer. */
-  #greet(subscriber: Subscriber): void {
-    if (subscriber.greeted) return;
-    subscriber.greeted = true;
-    this.#send(subscriber, COMMENT_FRAME);
-  }
-
-  /** Whether what the subscriber needs next is in memory. */
-  #inLog(subscriber: Subscriber): boolean {
-    const { feed } = subscriber;
-    if (!feed.reaches(subscriber.position)) return false;
-    // A position that only the listener vouches for is believed up to what this node knows of.
-    return subscriber.opened || subscriber.seq <= this.#through(feed);
-  }
-
-  #read(app: App, subscriber: Subscriber): void {
-    const { feed } = subscriber;
-    const { generation } = feed;
-    subscriber.reading = true;
-    this.#page(feed, subscriber.position).then(
-      (page) => {
-        subscriber.reading = false;
-        if (feed.generation === generation) subscriber.page = page; // else a break came: read again
-        this.#enqueue(app, subscriber);
-      },
-      () => {
-        subscriber.reading = false;
-        if (!subscriber.closed) this.#schedule.set(subscriber, this.#options.elapsed() + READ_AGAIN_MS);
-      },
-    );
-  }
-
-  #page(feed: Feed, after: Position): Promise<FramedPage> {
-    const key = formatPosition(after);
-    let page = feed.reads.get(key);
-    if (page === undefined) {
-      this.#left -= READ_WRITES;
-      page = this.#options.broker
-        .read(feed.app, feed.selection, after, PAGE_MESSAGES)
-        .then((read) => new FramedPage(read, feed.format))
-        .catch((error: unknown) => {
-          this.#options.report(error); // once, however many wait for it
-          throw error;
-        })
-        .finally(() => {
-          if (feed.reads.get(key) === page) feed.reads.delete(key);
-        });
-      feed.reads.set(key, page);
-    }
-    return page;
-  }
-
-  #takePage(subscriber: Subscriber, page: FramedPage, parts: Uint8Array[]): void {
-    const { beginning } = subscriber.options;
-    subscriber.page = null;
-    // A first connect asked for what is kept, whatever that is: it has missed nothing.
-    const gap = !subscriber.opened && beginning.kind === "first" ? null : page.gap;
-    const asked =
-      subscriber.opened || beginning.kind !== "resume" ? formatPosition(subscriber.position) : beginning.asked;
-    if (!subscriber.opened) {
-      const recovered = beginning.kind === "resume" ? gap === null : null;
-      parts.push(this.#open(subscriber, gap === null ? page.from : null, recovered));
-    }
-    if (gap !== null) parts.push(gapFrame(page.from, { ...gap, asked }));
-    if (page.count > 0) parts.push(page.bytes);
-    if (gap !== null || page.count > 0) subscriber.written = page.last;
-    subscriber.replayed += subscriber.told ? 0 : page.count;
-    subscriber.epoch = page.through.epoch;
-    subscriber.seq = page.through.seq;
-  }
-
-  #open(subscriber: Subscriber, id: Position | null, recovered: boolean | null): Uint8Array {
-    const { feed, options } = subscriber;
-    subscriber.opened = true;
-    subscriber.greeted = true;
-    if (id !== null) subscriber.written = id.seq;
-    return openFrame(id, options.retryMs, {
-      stream: options.id,
-      app: feed.app,
-      channels: [...feed.selection.channels, ...feed.selection.patterns],
-      recovered,
-      heartbeat_ms: this.#options.heartbeatMs,
-      expires_at: options.expiresAt,
-    });
-  }
-
-  // Heartbeats and ends.
-
-  #setDue(subscriber: Subscriber): void {
-    const { stallMs } = this.#options;
-    const stalled = subscriber.full && stallMs > 0 ? subscriber.fullSinceMs + stallMs : Infinity;
-    const due = Math.min(subscriber.nextBeatMs, subscriber.options.endsAtMs, stalled);
-    if (due === Infinity) this.#schedule.delete(subscriber);
-    else this.#schedule.set(subscriber, due);
-  }
-
-  #look(subscriber: Subscriber, now: number): void {
-    const { heartbeatMs, stallMs } = this.#options;
-    const { endsAtMs, endReason } = subscriber.options;
-    if (subscriber.full && stallMs > 0 && now >= subscriber.fullSinceMs + stallMs) {
-      return this.close(subscriber, "slow", true);
-    }
-    if (now >= endsAtMs) return this.close(subscriber, endReason, endReason === "max_age");
-    if (now >= subscriber.nextBeatMs) {
-      this.#beat(subscriber);
-      subscriber.nextBeatMs = now + heartbeatMs;
-    }
-    if (!subscriber.live) this.#enqueue(this.#app(subscriber.feed.app), subscriber);
-    this.#setDue(subscriber);
-  }
-
-  #beat(subscriber: Subscriber): void {
-    const { feed } = subscriber;
-    if (subscriber.full) return;
-    const through = this.#through(feed);
-    const level = subscriber.live && !feed.pending && !feed.hasAfter(subscriber.seq);
-    const position = Math.max(through, subscriber.seq);
-    if (level && position > subscriber.written) {
-      subscriber.wrote(position);
-      this.#send(subscriber, positionFrame(subscriber.position));
-    } else this.#send(subscriber, COMMENT_FRAME);
   }
 
   #remove(subscriber: Subscriber, reason: CloseReason): void {
@@ -489,8 +277,9 @@ export class Hub implements Listener {
     const app = this.#app(feed.app);
     subscriber.closed = true;
     subscriber.live = false;
-    this.#schedule.delete(subscriber);
+    this.#heartbeat.delete(subscriber);
     feed.subscribers.delete(subscriber);
+    app.subscribers.left(feed);
     app.streams -= 1;
     this.#streams -= 1;
     if (feed.subscribers.size === 0) {
@@ -501,9 +290,4 @@ export class Hub implements Listener {
     }
     subscriber.options.onClose(reason);
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  return Buffer.concat(parts);
 }

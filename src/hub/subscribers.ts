@@ -13,18 +13,24 @@ class Segment {
   }
 }
 
-const NONE: readonly Feed[] = [];
+/** What listens to a channel by its name. */
+interface Named {
+  readonly feeds: Set<Feed>;
+  /** Counted here, so that a publish need not add up as many feeds as there are different selections. */
+  streams: number;
+}
 
-/** The subscriber map of one app: channel → feeds. A look-up does not grow with the number of feeds. */
+/** The subscriber map of one app: channel → feeds. A look-up does not grow with the number of feeds elsewhere. */
 export class Subscribers {
-  readonly #channels = new Map<string, Feed[]>();
+  readonly #named = new Map<string, Named>();
   readonly #patterns = new Segment();
 
+  /** Adds a feed that has no subscribers yet. */
   add(feed: Feed): void {
     for (const channel of feed.selection.channels) {
-      const feeds = this.#channels.get(channel);
-      if (feeds === undefined) this.#channels.set(channel, [feed]);
-      else feeds.push(feed);
+      const named = this.#named.get(channel);
+      if (named === undefined) this.#named.set(channel, { feeds: new Set([feed]), streams: 0 });
+      else named.feeds.add(feed);
     }
     for (const pattern of feed.selection.patterns) {
       let at = this.#patterns;
@@ -39,41 +45,59 @@ export class Subscribers {
     }
   }
 
+  /** Removes a feed that has no subscribers any more. */
   remove(feed: Feed): void {
     for (const channel of feed.selection.channels) {
-      const feeds = this.#channels.get(channel);
-      if (feeds === undefined) continue;
-      if (feeds.length === 1) this.#channels.delete(channel);
-      else feeds.splice(feeds.indexOf(feed), 1);
+      const named = this.#named.get(channel);
+      if (named?.feeds.delete(feed) === true && named.feeds.size === 0) this.#named.delete(channel);
     }
     for (const pattern of feed.selection.patterns) removePattern(this.#patterns, pattern.split("."), 0, feed);
   }
 
-  /** The feeds whose selection holds the channel. A feed whose selection matches twice may stand there twice. */
-  of(channel: string): readonly Feed[] {
-    const exact = this.#channels.get(channel) ?? NONE;
-    if (this.#patterns.empty) return exact;
-    const found = [...exact];
-    collect(this.#patterns, channel.split("."), 0, found);
-    return found;
+  /** A subscriber was added to the feed. */
+  joined(feed: Feed): void {
+    for (const channel of feed.selection.channels) this.#named.get(channel)!.streams += 1;
+  }
+
+  /** A subscriber was removed from the feed. */
+  left(feed: Feed): void {
+    for (const channel of feed.selection.channels) this.#named.get(channel)!.streams -= 1;
+  }
+
+  /** Calls for each feed whose selection holds the channel; a feed whose selection matches twice may come twice. */
+  visit(channel: string, call: (feed: Feed) => void): void {
+    const named = this.#named.get(channel);
+    if (named !== undefined) for (const feed of named.feeds) call(feed);
+    if (!this.#patterns.empty) collect(this.#patterns, channel.split("."), 0, call);
+  }
+
+  /** How many subscribers' selections hold the channel. */
+  count(channel: string): number {
+    const streams = this.#named.get(channel)?.streams ?? 0;
+    if (this.#patterns.empty) return streams;
+    const matched = new Set<Feed>();
+    collect(this.#patterns, channel.split("."), 0, (feed) => {
+      if (!feed.selection.channels.includes(channel)) matched.add(feed);
+    });
+    return [...matched].reduce((sum, feed) => sum + feed.subscribers.size, streams);
   }
 
   /** Channels that a stream names exactly, not by a pattern. */
   channels(): Iterable<string> {
-    return this.#channels.keys();
+    return this.#named.keys();
   }
 }
 
-function collect(at: Segment, segments: readonly string[], depth: number, found: Feed[]): void {
+function collect(at: Segment, segments: readonly string[], depth: number, call: (feed: Feed) => void): void {
   if (depth === segments.length) {
-    for (const feed of at.exact) found.push(feed);
+    for (const feed of at.exact) call(feed);
     return;
   }
-  for (const feed of at.rest) found.push(feed);
+  for (const feed of at.rest) call(feed);
   const literal = at.next.get(segments[depth]!);
-  if (literal !== undefined) collect(literal, segments, depth + 1, found);
+  if (literal !== undefined) collect(literal, segments, depth + 1, call);
   const any = at.next.get("*");
-  if (any !== undefined) collect(any, segments, depth + 1, found);
+  if (any !== undefined) collect(any, segments, depth + 1, call);
 }
 
 function removePattern(at: Segment, segments: readonly string[], depth: number, feed: Feed): void {

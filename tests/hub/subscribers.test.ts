@@ -12,6 +12,12 @@ const pattern = fc
   .map(([segments, last]) => [...segments, last].join("."));
 const names = fc.array(fc.oneof(channel, pattern), { minLength: 1, maxLength: 4 });
 
+function matches(map: Subscribers, channel: string): number {
+  let count = 0;
+  map.visit(channel, () => (count += 1));
+  return count;
+}
+
 describe("the map from channels to feeds", () => {
   test("finds the feeds whose selection holds a channel, also after some were removed", () => {
     fc.assert(
@@ -21,7 +27,8 @@ describe("the map from channels to feeds", () => {
         for (const feed of feeds) map.add(feed);
         const holds = (left: readonly Feed[]): boolean =>
           channels.every((name) => {
-            const found = new Set(map.of(name));
+            const found = new Set<Feed>();
+            map.visit(name, (feed) => found.add(feed));
             return left.every((feed) => found.has(feed) === selects(feed.selection, name)) && found.size <= left.length;
           });
         if (!holds(feeds)) return false;
@@ -46,6 +53,6 @@ describe("the map from channels to feeds", () => {
     const map = new Subscribers();
     const feed = feedOf(["a.**"]);
     map.add(feed);
-    expect(["a", "a.b", "a.b.c", "ab"].map((name) => map.of(name).length)).toEqual([0, 1, 1, 0]);
+    expect(["a", "a.b", "a.b.c", "ab"].map((name) => matches(map, name))).toEqual([0, 1, 1, 0]);
   });
 });

@@ -48,6 +48,8 @@ export function faultySource({ name, edits = [] }: Pick<Fault, "name" | "edits">
 }
 
 const HUB = "hub/hub.ts";
+const CATCH_UP = "hub/catch-up.ts";
+const HEARTBEAT = "hub/heartbeat.ts";
 const FEED = "hub/feed.ts";
 const HISTORY = "broker/history.ts";
 
@@ -69,7 +71,7 @@ export const FAULTS: readonly Fault[] = [
     name: "socket:open carries the head instead of where the stream starts from",
     edits: [
       {
-        file: HUB,
+        file: CATCH_UP,
         find: "parts.push(this.#open(subscriber, gap === null ? page.from : null, recovered));",
         replace: "parts.push(this.#open(subscriber, gap === null ? page.through : null, recovered));",
       },
@@ -79,7 +81,7 @@ export const FAULTS: readonly Fault[] = [
     name: "heartbeats carry the feed's position to everyone, also to those behind",
     edits: [
       {
-        file: HUB,
+        file: HEARTBEAT,
         find: "const level = subscriber.live && !feed.pending && !feed.hasAfter(subscriber.seq);",
         replace: "const level = subscriber.told;",
       },
@@ -111,7 +113,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a heartbeat goes back below the subscriber's position",
     edits: [
       {
-        file: HUB,
+        file: HEARTBEAT,
         find: "const position = Math.max(through, subscriber.seq);\n    if (level && position > subscriber.written) {",
         replace: "const position = through;\n    if (level && position !== subscriber.written) {",
       },
@@ -153,7 +155,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a heartbeat ignores what the feed has still to flush",
     edits: [
       {
-        file: HUB,
+        file: HEARTBEAT,
         find: "const level = subscriber.live && !feed.pending && !feed.hasAfter(subscriber.seq);",
         replace: "const level = subscriber.live;",
       },
@@ -163,8 +165,8 @@ export const FAULTS: readonly Fault[] = [
     name: "a listener's position is believed beyond what this node knows",
     edits: [
       {
-        file: HUB,
-        find: "return subscriber.opened || subscriber.seq <= this.#through(feed);",
+        file: CATCH_UP,
+        find: "return subscriber.opened || subscriber.seq <= this.#options.through(feed);",
         replace: "return true;",
       },
     ],
@@ -293,7 +295,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a gap on a stream that is open already is not told",
     edits: [
       {
-        file: HUB,
+        file: CATCH_UP,
         find: "if (gap !== null) parts.push(",
         replace: "if (gap !== null && !subscriber.told) parts.push(",
       },

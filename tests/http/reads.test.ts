@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import { Turns } from "../../src/http/turns.ts";
+import { Reads } from "../../src/http/reads.ts";
 
-/** Turns by hand, and reads that each take `ms` of the turn that they are in. */
+/** Reads by hand, and reads that each take `ms` of the turn that they are in. */
 function byHand() {
   let now = 0;
   const later: (() => void)[] = [];
   const order: string[] = [];
-  const turns = new Turns(
+  const turns = new Reads(
     () => now,
     (run) => later.push(run),
   );

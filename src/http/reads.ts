@@ -7,7 +7,7 @@ const TURN_MS = 5;
  * Gives reads of the store their turns, one app after the other. A store may read within the call, and requests that
  * arrive together are handled in one turn: 60 pages of history held it for 1.0 s, 400 streams with `since` for 0.2 s.
  */
-export class Turns {
+export class Reads {
   readonly #elapsed: () => number;
   readonly #schedule: (run: () => void) => void;
   /** What waits of each app, in the order of the apps' turns. No queue is empty. */

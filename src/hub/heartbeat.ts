@@ -1,0 +1,101 @@
+import { COMMENT_FRAME, type CloseReason, positionFrame } from "../core/frame.ts";
+import type { Feed } from "./feed.ts";
+import { Schedule } from "./schedule.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+/** Streams looked at in one tick. */
+const TICK_STREAMS = 1000;
+/** How long to wait after a read that failed. */
+const READ_AGAIN_MS = 1000;
+
+export interface HeartbeatOptions {
+  /** A clock in milliseconds that never goes back. */
+  readonly elapsed: () => number;
+  /** A number from 0 to below 1. */
+  readonly random: () => number;
+  /** 0: no heartbeats. */
+  readonly heartbeatMs: number;
+  /** How long a full sink may stay full; 0: for ever. */
+  readonly stallMs: number;
+  /** Up to where nothing of the feed's selection is missing, in the epoch of its floor. */
+  readonly through: (feed: Feed) => number;
+  readonly send: (subscriber: Subscriber, bytes: Uint8Array) => void;
+  readonly close: (subscriber: Subscriber, reason: CloseReason, reconnect: boolean) => void;
+  /** Has a subscriber that is not live catch up. */
+  readonly again: (subscriber: Subscriber) => void;
+  /** Told of a subscriber that could not be looked at. */
+  readonly failed: (subscriber: Subscriber, error: unknown) => void;
+}
+
+/** What time does to streams: heartbeats, their ends, and the end of those that have stalled. */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
+  readonly #schedule = new Schedule();
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  /** The first beat comes at random, so that streams which were opened together do not beat together. */
+  add(subscriber: Subscriber): void {
+    const { heartbeatMs, elapsed, random } = this.#options;
+    subscriber.nextBeatMs = heartbeatMs === 0 ? Infinity : elapsed() + heartbeatMs * random();
+    this.update(subscriber);
+  }
+
+  /** To be called when the subscriber's sink has become full, or has drained. */
+  update(subscriber: Subscriber): void {
+    const { stallMs } = this.#options;
+    const stalled = subscriber.full && stallMs > 0 ? subscriber.fullSinceMs + stallMs : Infinity;
+    const due = Math.min(subscriber.nextBeatMs, subscriber.options.endsAtMs, stalled);
+    if (due === Infinity) this.#schedule.delete(subscriber);
+    else this.#schedule.set(subscriber, due);
+  }
+
+  /** Looks at the subscriber again soon, because a read for it failed. */
+  soon(subscriber: Subscriber): void {
+    this.#schedule.set(subscriber, this.#options.elapsed() + READ_AGAIN_MS);
+  }
+
+  delete(subscriber: Subscriber): void {
+    this.#schedule.delete(subscriber);
+  }
+
+  tick(): void {
+    const now = this.#options.elapsed();
+    for (const subscriber of this.#schedule.take(now, TICK_STREAMS)) {
+      try {
+        this.#look(subscriber, now);
+      } catch (error) {
+        this.#options.failed(subscriber, error);
+      }
+    }
+  }
+
+  #look(subscriber: Subscriber, now: number): void {
+    const { heartbeatMs, stallMs, close, again } = this.#options;
+    const { endsAtMs, endReason } = subscriber.options;
+    if (subscriber.full && stallMs > 0 && now >= subscriber.fullSinceMs + stallMs) {
+      return close(subscriber, "slow", true);
+    }
+    if (now >= endsAtMs) return close(subscriber, endReason, endReason === "max_age");
+    if (now >= subscriber.nextBeatMs) {
+      this.#beat(subscriber);
+      subscriber.nextBeatMs = now + heartbeatMs;
+    }
+    if (!subscriber.live) again(subscriber);
+    this.update(subscriber);
+  }
+
+  #beat(subscriber: Subscriber): void {
+    const { feed } = subscriber;
+    if (subscriber.full) return;
+    const through = this.#options.through(feed);
+    const level = subscriber.live && !feed.pending && !feed.hasAfter(subscriber.seq);
+    const position = Math.max(through, subscriber.seq);
+    if (level && position > subscriber.written) {
+      subscriber.wrote(position);
+      this.#options.send(subscriber, positionFrame(subscriber.position));
+    } else this.#options.send(subscriber, COMMENT_FRAME);
+  }
+}

@@ -1,0 +1,83 @@
+import { expect, test } from "bun:test";
+import { openBroker } from "../../src/broker/open.ts";
+import { selectionOf } from "../../src/core/channel.ts";
+import { Hub } from "../../src/hub/hub.ts";
+import type { Sink } from "../../src/hub/subscriber.ts";
+
+const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undefined };
+
+async function setUp() {
+  const broker = await openBroker("memory:", {
+    now: () => 0,
+    retention: () => ({ count: 0, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 }),
+    idempotencyTtlMs: 0,
+    log: () => undefined,
+  });
+  const reported: unknown[] = [];
+  const hub = new Hub({
+    broker,
+    schedule: setImmediate,
+    elapsed: () => 0,
+    random: () => 0,
+    heartbeatMs: 0,
+    stallMs: 0,
+    report: (error) => reported.push(error),
+  });
+  await broker.start(hub);
+  const closed: string[] = [];
+  const join = (names: readonly string[], sink: Sink = SINK, app = "app") =>
+    hub.join(app, selectionOf(names), "plain", sink, {
+      id: names.join(","),
+      beginning: { kind: "now" },
+      endsAtMs: Infinity,
+      endReason: "max_age",
+      retryMs: 2000,
+      expiresAt: null,
+      onClose: (reason) => closed.push(`${names.join(",")} ${reason}`),
+    });
+  const publish = (channel: string) => broker.publish("app", [{ channel, event: null, data: "x", json: false }]);
+  return { hub, join, publish, closed, reported };
+}
+
+test("streams are counted once each, by whichever of their names a channel is matched", async () => {
+  const { hub, join } = await setUp();
+  const streams = [["a"], ["a"], ["a", "b"], ["a", "*"], ["*", "**"], ["c.*"]].map((names) => join(names));
+  expect(["a", "b", "c.d", "d.e"].map((channel) => hub.count("app", channel))).toEqual([5, 3, 2, 1]);
+  expect(hub.count("other", "a")).toBe(0);
+  for (const stream of streams) hub.leave(stream);
+  hub.leave(streams[0]!);
+  expect(["a", "b", "c.d"].map((channel) => hub.count("app", channel))).toEqual([0, 0, 0]);
+  expect([...hub.channels("app")]).toEqual([]);
+});
+
+test("a stream whose sink throws is ended with `error`, and the others go on", async () => {
+  const { hub, join, publish, closed, reported } = await setUp();
+  let broken = false;
+  let sent = "";
+  join(["a"], { ...SINK, write: (bytes) => (sent += new TextDecoder().decode(bytes)).length > 0 });
+  join(["b"], {
+    ...SINK,
+    write: () => {
+      if (broken) throw new Error("unexpected");
+      return true;
+    },
+  });
+  await new Promise(setImmediate);
+  broken = true;
+  await publish("b");
+  const { epoch, seq } = await publish("a");
+  await new Promise(setImmediate);
+  expect(sent).toContain(`id: ${epoch}-${seq}\n`);
+  expect(closed).toEqual(["b error"]);
+  expect(reported.map(String)).toContain("Error: unexpected");
+  expect(hub.streams()).toBe(1);
+});
+
+test("some streams are ended at a time, over all apps", async () => {
+  const { hub, join } = await setUp();
+  for (let i = 0; i < 5; i++) join([`a${i % 2}`], SINK, `app${i % 3}`);
+  hub.closeSome(2, "drain", true);
+  expect(hub.streams()).toBe(3);
+  hub.closeSome(9, "drain", true);
+  expect(hub.streams()).toBe(0);
+});
