@@ -4,7 +4,6 @@ import type { Sink } from "../hub/subscriber.ts";
 interface DirectController {
   /** A number while the socket takes data; a promise, resolved on drain, once it does not (the data is taken). */
   write(bytes: Uint8Array): number | Promise<number>;
-  flush(): unknown;
   /** With an error it resets the connection at once, and what is unsent is freed. */
   close(error?: Error): void;
 }
