@@ -30,7 +30,9 @@ function aptGet(...args: string[]): string | null {
     stdin: "ignore",
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
   });
-  return exitCode === 0 ? null : `apt-get ${args.join(" ")} ended with ${exitCode}:\n${stdout.toString()}${stderr.toString()}`;
+  return exitCode === 0
+    ? null
+    : `apt-get ${args.join(" ")} ended with ${exitCode}:\n${stdout.toString()}${stderr.toString()}`;
 }
 
 function isRootOnDebian(): boolean {

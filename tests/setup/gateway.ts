@@ -171,6 +171,19 @@ export async function publishAll(gateway: Gateway, messages: readonly Publish[])
   return (await post<{ messages: Published[] }>(gateway, "/chat/send-multi", messages)).messages;
 }
 
+/**
+ * Resolves once so many streams listen to the channel. What `subscribers` of a publish tells is no signal for that: a
+ * stream that is opened between the count and the commit gets the message too.
+ */
+export async function listened(gateway: Gateway, channel: string, streams = 1): Promise<void> {
+  for (;;) {
+    const headers = { Authorization: `key=${gateway.secret}` };
+    const response = await fetch(`${gateway.url}/channel/${channel}`, { headers });
+    const { data } = (await response.json()) as Answer<{ subscribers: number }>;
+    if (data.subscribers === streams) return;
+  }
+}
+
 /** `POST /channel/subscribe`: the address of a stream. `ttl` in seconds. Rejects unless it succeeded. */
 export function subscribe(gateway: Gateway, channel: string | readonly string[], ttl?: number): Promise<Address> {
   return post<Address>(gateway, "/channel/subscribe", { channel, ttl });
