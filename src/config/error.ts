@@ -15,6 +15,5 @@ export class ConfigError extends Error {
 
 /** Keys of a file can hold anything; a line of a log or a terminal must not. */
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
 }

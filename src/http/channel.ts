@@ -1,11 +1,11 @@
 import type { ChannelSummary } from "../broker/broker.ts";
-import { isChannel, selectionOf } from "../core/channel.ts";
+import { selectionOf } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { envelope } from "../core/frame.ts";
 import { FOREIGN, formatPosition, parsePosition, type Position } from "../core/position.ts";
 import { nextRequestId, success, successJson } from "./answer.ts";
 import type { Gateway } from "./gateway.ts";
-import { CHANNEL_RULE, queryParameters } from "./parameters.ts";
+import { channelOf, queryParameters } from "./parameters.ts";
 import { publisher } from "./send.ts";
 
 const LIST_DEFAULT = 100;
@@ -14,7 +14,7 @@ const LIST_MOST = 1000;
 /** `GET /channel/:channel`: who listens now, and what is kept. */
 export async function channelState(gateway: Gateway, request: Request, channel: string): Promise<Response> {
   const app = publisher(gateway, request);
-  checkChannel(channel);
+  channelOf(channel);
   const kept = await gateway.broker.channel(app.id, channel);
   const summary = kept ?? { channel, oldest: null, newest: null };
   return success(stateOf(summary, gateway.hub.count(app.id, channel)), nextRequestId());
@@ -23,7 +23,7 @@ export async function channelState(gateway: Gateway, request: Request, channel: 
 /** `GET /channel/:channel/history?after=&limit=`: what is kept, oldest first. */
 export async function channelHistory(gateway: Gateway, request: Request, channel: string): Promise<Response> {
   const app = publisher(gateway, request);
-  checkChannel(channel);
+  channelOf(channel);
   const parameters = queryParameters(request.url);
   const asked = parameters.text("after");
   const after = asked === undefined ? FOREIGN : parsePosition(asked);
@@ -68,8 +68,4 @@ function idsOf(kept: { readonly oldest: Position | null; readonly newest: Positi
 
 function idOf(position: Position | null): string | null {
   return position === null ? null : formatPosition(position);
-}
-
-function checkChannel(channel: string): void {
-  if (!isChannel(channel)) throw new ApiError("channel_invalid", CHANNEL_RULE, "channel");
 }

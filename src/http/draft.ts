@@ -1,9 +1,8 @@
-import { isChannel } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { elementsOf, JsonError, parseJson, type Span } from "../core/json.ts";
 import type { Draft } from "../core/message.ts";
 import { type Fields, JsonFields, textOf } from "./fields.ts";
-import { CHANNEL_RULE, type Parameters } from "./parameters.ts";
+import { channelOf, type Parameters } from "./parameters.ts";
 
 /** Every limit: 0 means none. */
 export interface DraftLimits {
@@ -23,10 +22,7 @@ export interface DraftLimits {
  * `parameter_repeated`, each with the field.
  */
 export function draftFrom(fields: Fields, limits: DraftLimits): Draft {
-  const channel = textOf(fields.given("channel"), "channel_invalid");
-  if (channel === undefined || !isChannel(channel)) {
-    throw new ApiError("channel_invalid", CHANNEL_RULE, fields.field("channel"));
-  }
+  const channel = channelOf(textOf(fields.given("channel"), "channel_invalid"), fields.field("channel"));
   const event = eventOf(fields);
   const given = fields.given("data");
   const json = given === undefined || typeof given.value === "string" ? null : given.json;

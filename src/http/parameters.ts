@@ -1,3 +1,4 @@
+import { isChannel } from "../core/channel.ts";
 import { ApiError, type ErrorType } from "../core/errors.ts";
 import { type Json, JsonError, parseJson } from "../core/json.ts";
 import { readBody } from "./body.ts";
@@ -42,8 +43,12 @@ export async function readParameters(
   return new Parameters(query, [], json);
 }
 
-/** What a channel name is, in a sentence for the caller. */
-export const CHANNEL_RULE = "A channel takes 1 to 200 printable ASCII characters without space and `*`.";
+/** A channel's name, checked. Throws ApiError `channel_invalid` of that field. */
+export function channelOf(name: string | undefined, field = "channel"): string {
+  if (name !== undefined && isChannel(name)) return name;
+  const detail = "A channel takes 1 to 200 printable ASCII characters without space and `*`.";
+  throw new ApiError("channel_invalid", detail, field);
+}
 
 /** The accessors throw ApiError: `parameter_repeated`, and for a value of the wrong kind the type that is given. */
 export class Parameters implements Fields {

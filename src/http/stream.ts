@@ -1,7 +1,7 @@
 import type { App } from "../auth/app.ts";
 import { type Grant, grantListener } from "../auth/grant.ts";
 import type { Start } from "../broker/broker.ts";
-import { isChannel, type Selection, selectionOf } from "../core/channel.ts";
+import { type Selection, selectionOf } from "../core/channel.ts";
 import { parseDuration } from "../core/duration.ts";
 import { ApiError } from "../core/errors.ts";
 import { closeFrame, type CloseReason, type Format } from "../core/frame.ts";
@@ -12,7 +12,7 @@ import { checkOrigin, corsHeaders } from "./cors.ts";
 import { DirectSink } from "./direct.ts";
 import type { Gateway } from "./gateway.ts";
 import { repeated } from "./fields.ts";
-import { CHANNEL_RULE, type Parameters, queryParameters } from "./parameters.ts";
+import { channelOf, type Parameters, queryParameters } from "./parameters.ts";
 import { refuseSecret } from "./send.ts";
 import { checkNames, rfc3339 } from "./subscribe.ts";
 import { part } from "./urlencoded.ts";
@@ -34,8 +34,7 @@ export function channelStream(
 ): Promise<Response> {
   return answer(gateway, request, arrival, (parameters) => {
     if (parameters.place("channel") !== undefined) throw repeated("channel", "in the path and in the query");
-    if (!isChannel(channel)) throw new ApiError("channel_invalid", CHANNEL_RULE, "channel");
-    return [channel];
+    return [channelOf(channel)];
   });
 }
 

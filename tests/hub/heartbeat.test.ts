@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { openBroker } from "../../src/broker/open.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { parsePosition } from "../../src/core/position.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import type { Sink, StreamOptions } from "../../src/hub/subscriber.ts";
+import { memoryBroker } from "./parts.ts";
 
 const HEARTBEAT_MS = 1000;
 
@@ -19,12 +19,7 @@ class Written implements Sink {
 }
 
 async function setUp() {
-  const broker = await openBroker("memory:", {
-    now: () => 0,
-    retention: () => ({ count: 0, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 }),
-    idempotencyTtlMs: 0,
-    log: () => undefined,
-  });
+  const broker = await memoryBroker();
   let clockMs = 0;
   const hub = new Hub({
     broker,

@@ -1,18 +1,13 @@
 import { expect, test } from "bun:test";
-import { openBroker } from "../../src/broker/open.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import type { Sink } from "../../src/hub/subscriber.ts";
+import { memoryBroker } from "./parts.ts";
 
 const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undefined };
 
 async function setUp() {
-  const broker = await openBroker("memory:", {
-    now: () => 0,
-    retention: () => ({ count: 0, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 }),
-    idempotencyTtlMs: 0,
-    log: () => undefined,
-  });
+  const broker = await memoryBroker();
   const reported: unknown[] = [];
   const hub = new Hub({
     broker,

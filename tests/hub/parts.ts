@@ -1,3 +1,5 @@
+import type { Broker } from "../../src/broker/broker.ts";
+import { openBroker } from "../../src/broker/open.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { Frames } from "../../src/core/frame.ts";
 import { Feed, LogBudget } from "../../src/hub/feed.ts";
@@ -31,4 +33,14 @@ export function subscriberOf(feed: Feed, seq = 0): Subscriber {
   subscriber.live = true;
   feed.subscribers.add(subscriber);
   return subscriber;
+}
+
+/** The memory broker without limits, at a clock that stands; not started. */
+export function memoryBroker(): Promise<Broker> {
+  return openBroker("memory:", {
+    now: () => 0,
+    retention: () => ({ count: 0, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 }),
+    idempotencyTtlMs: 0,
+    log: () => undefined,
+  });
 }

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import type { Broker } from "../../src/broker/broker.ts";
-import { openBroker } from "../../src/broker/open.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import type { Sink } from "../../src/hub/subscriber.ts";
+import { memoryBroker } from "./parts.ts";
 
 /** Fewer than a page holds, so that each needs one read. */
 const LISTENERS = 200;
@@ -11,12 +11,7 @@ const LISTENERS = 200;
 const FEW = 16;
 
 test("when many come back at once, few are read for in one turn, and each is written to before others are read for", async () => {
-  const broker = await openBroker("memory:", {
-    now: () => 0,
-    retention: () => ({ count: 0, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 }),
-    idempotencyTtlMs: 0,
-    log: () => undefined,
-  });
+  const broker = await memoryBroker();
   let reads = 0;
   const read: Broker["read"] = (...asked) => {
     reads += 1;
