@@ -14,20 +14,28 @@ export class StreamLimits {
     this.#count = count;
   }
 
+  /** Whether a stream's IP address counts; where it does not, null stands for it in every call. */
+  countsAddresses(app: App): boolean {
+    return app.limits.maxStreamsPerIp !== 0;
+  }
+
   /** Throws ApiError `limit_exceeded` when no further stream may be opened. */
-  check(app: App, address: string): void {
+  check(app: App, address: string | null): void {
     const { maxStreamsPerApp, maxStreamsPerIp } = app.limits;
     refuseAt(this.#maxStreams, this.#count(), "of this node");
     refuseAt(maxStreamsPerApp, this.#count(app.id), "of this app");
+    if (address === null) return;
     refuseAt(maxStreamsPerIp, this.#byAddress.get(keyOf(app, address)) ?? 0, "from this IP address");
   }
 
-  opened(app: App, address: string): void {
+  opened(app: App, address: string | null): void {
+    if (address === null) return;
     const key = keyOf(app, address);
     this.#byAddress.set(key, (this.#byAddress.get(key) ?? 0) + 1);
   }
 
-  closed(app: App, address: string): void {
+  closed(app: App, address: string | null): void {
+    if (address === null) return;
     const key = keyOf(app, address);
     const count = this.#byAddress.get(key) ?? 0;
     if (count > 1) this.#byAddress.set(key, count - 1);

@@ -22,7 +22,7 @@ type Server = { requestIP(request: Request): { address: string } | null; timeout
 /** Every address of the API. The body of this function is the list of them. */
 export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   function arrival(server: Server | null, request: Request): Arrival {
-    const address = addresses.listener(peerOf(server, request), request.headers);
+    const address = (): string => addresses.listener(peerOf(server, request), request.headers);
     return { address, liftTimeout: () => server?.timeout(request, 0) };
   }
 

@@ -19,8 +19,8 @@ import { part } from "./urlencoded.ts";
 
 /** What is known of a request beside itself. */
 export interface Arrival {
-  /** The listener's IP address. */
-  readonly address: string;
+  /** Looks the listener's IP address up. */
+  readonly address: () => string;
   /** Lets the connection be idle from now on, to its end. Bun would end it, and heartbeats do not keep it for certain. */
   readonly liftTimeout: () => void;
 }
@@ -64,17 +64,18 @@ async function answer(
     const format = formatOf(parameters);
     const selection = selectionOf(names);
     const wanted = wantedOf(request, parameters, gateway, grant.app);
-    admit(gateway, grant.app, arrival.address);
+    const address = gateway.limits.countsAddresses(grant.app) ? arrival.address() : null;
+    admit(gateway, grant.app, address);
     const beginning = await beginningOf(gateway, grant.app, selection, wanted);
     // Once more: others were opened, or the stop began, while it waited.
-    if (beginning.kind === "first") admit(gateway, grant.app, arrival.address);
-    return open(gateway, request, arrival, grant, selection, format, beginning);
+    if (beginning.kind === "first") admit(gateway, grant.app, address);
+    return open(gateway, request, { ...arrival, address }, grant, selection, format, beginning);
   } catch (error) {
     return refuse(gateway, request, error);
   }
 }
 
-function admit(gateway: Gateway, app: App, address: string): void {
+function admit(gateway: Gateway, app: App, address: string | null): void {
   if (gateway.draining) throw new ApiError("unavailable", "This node is being stopped.");
   gateway.limits.check(app, address);
 }
@@ -172,7 +173,7 @@ async function beginningOf(
 function open(
   gateway: Gateway,
   request: Request,
-  { address, liftTimeout }: Arrival,
+  { address, liftTimeout }: { readonly address: string | null; readonly liftTimeout: () => void },
   grant: Grant,
   selection: Selection,
   format: Format,
