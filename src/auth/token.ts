@@ -4,7 +4,7 @@ import type { App, Apps } from "./app.ts";
 import { ALGORITHM, type Claims, headerOf, TokenProblem } from "./key.ts";
 
 /** The audience of every token. */
-export const AUDIENCE = "service-socket";
+const AUDIENCE = "service-socket";
 /** The most channels and patterns that one token grants. */
 export const MAX_TOKEN_CHANNELS = 100;
 /** The longest user (`sub`) that a token names, in characters. */

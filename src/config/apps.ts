@@ -28,17 +28,17 @@ export interface AppSettings {
 }
 
 /** An app's id: it stands in tokens (`kid`), in addresses and in file names. */
-export const APP_ID = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+const APP_ID = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 const OWN_KEYS = ["id", "secrets", "secret_file"];
 const PER_APP = new Map(SETTINGS.filter((setting) => setting.perApp).map((one) => [one.fileKey, one]));
 
 /** A secret: at least 32 characters (RFC 7518 3.2), such as can stand in a header and in a list with commas. */
-export function isSecret(text: string): boolean {
+function isSecret(text: string): boolean {
   return /^[\x21-\x2b\x2d-\x7e]{32,512}$/.test(text);
 }
 
-export const SECRET_TAKES = "takes secrets of 32 to 512 printable ASCII characters without space and comma";
+const SECRET_TAKES = "takes secrets of 32 to 512 printable ASCII characters without space and comma";
 
 /** Secrets as a variable or a secret file holds them: one, or several parted by commas. Throws ConfigError. */
 export function parseSecrets(text: string, name: string): readonly string[] {

@@ -64,7 +64,7 @@ function maybe<T extends TSchema>(schema: T, unset: string) {
 /**
  * Every setting. Names of properties carry the unit; of limits 0 means none, unless the description says what else 0 is.
  */
-export const SCHEMA = Type.Object({
+const SCHEMA = Type.Object({
   port: count("PORT", 3000, "Port to listen on; 0 is any free one.", { maximum: 65_535 }),
   host: text("host", "SOCKET_HOST", "0.0.0.0", "Address to listen on."),
   publicUrl: maybe(

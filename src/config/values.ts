@@ -30,7 +30,7 @@ export function showDuration(ms: number): string {
 }
 
 /** In the largest unit that divides it: 1048576 is `1MiB`. */
-export function showSize(bytes: number): string {
+function showSize(bytes: number): string {
   return showIn(bytes, SIZE_BYTES, "");
 }
 
@@ -42,7 +42,7 @@ function showIn(value: number, units: Readonly<Record<string, number>>, smallest
 }
 
 /** The address that users see: http or https, with a path where there is one, without a slash at its end. */
-export function parsePublicUrl(text: string): string | undefined {
+function parsePublicUrl(text: string): string | undefined {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol) || /[?#]/.test(text)) return undefined;
   if (url.username !== "" || url.password !== "") return undefined;
@@ -50,7 +50,7 @@ export function parsePublicUrl(text: string): string | undefined {
 }
 
 /** An origin as a browser writes it in its `Origin` header (RFC 6454 6.2), or `*`. */
-export function parseOrigin(text: string): string | undefined {
+function parseOrigin(text: string): string | undefined {
   if (text === "*") return text;
   const url = URL.parse(text);
   if (url === null || !/^https?:\/\/[^/?#@]+$/i.test(text)) return undefined;
@@ -58,7 +58,7 @@ export function parseOrigin(text: string): string | undefined {
 }
 
 /** An IP address, or a network such as `10.0.0.0/8`. */
-export function parseProxy(text: string): string | undefined {
+function parseProxy(text: string): string | undefined {
   const match = /^([0-9a-fA-F.:]+)(?:\/([0-9]{1,3}))?$/.exec(text);
   const family = isIP(match?.[1] ?? "");
   if (match === null || family === 0) return undefined;

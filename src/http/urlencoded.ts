@@ -29,7 +29,7 @@ export function pairsOf(text: string): Pair[] {
 }
 
 /** Null when the text is not percent-encoded UTF-8. */
-export function decodeStrict(text: string): string | null {
+function decodeStrict(text: string): string | null {
   if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);

@@ -114,7 +114,7 @@ export class Hub implements Listener {
   /** Adds a stream. */
   join(appId: AppId, selection: Selection, format: Format, sink: Sink, options: StreamOptions): Subscriber {
     const app = this.#app(appId);
-    const key = `${format} ${selection.key}`;
+    const key = keyOf(selection, format);
     let feed = app.feeds.get(key);
     if (feed === undefined) {
       feed = new Feed(appId, selection, format, this.#budget);
@@ -128,7 +128,7 @@ export class Hub implements Listener {
     app.streams += 1;
     this.#streams += 1;
     this.#heartbeat.add(subscriber);
-    this.#catchUp.begin(subscriber);
+    this.#begin(subscriber);
     return subscriber;
   }
 
@@ -215,7 +215,7 @@ export class Hub implements Listener {
         if (feed.generation !== generation) return;
         feed.ready(at, app.mark?.epoch === at.epoch ? app.mark.seq : 0);
         const [only] = feed.subscribers;
-        if (feed.subscribers.size === 1) return this.#catchUp.begin(only!);
+        if (feed.subscribers.size === 1) return this.#begin(only!);
         for (const subscriber of feed.subscribers) this.#enqueue(subscriber);
       },
       (error: unknown) => this.#options.report(error),
@@ -230,6 +230,15 @@ export class Hub implements Listener {
 
   #enqueue(subscriber: Subscriber): void {
     this.#turns.add(this.#app(subscriber.feed.app).lane, subscriber, subscriber.page !== null);
+  }
+
+  /** Outside of a turn, so with a net of its own: what is thrown in an answer of the broker would end the process. */
+  #begin(subscriber: Subscriber): void {
+    try {
+      this.#catchUp.begin(subscriber);
+    } catch (error) {
+      this.#failed(subscriber, error);
+    }
   }
 
   #run(item: Feed | Subscriber): void {
@@ -283,11 +292,16 @@ export class Hub implements Listener {
     app.streams -= 1;
     this.#streams -= 1;
     if (feed.subscribers.size === 0) {
-      app.feeds.delete(`${feed.format} ${feed.selection.key}`);
+      app.feeds.delete(keyOf(feed.selection, feed.format));
       app.subscribers.remove(feed);
       feed.close();
       this.#options.broker.unfollow(app.id, feed.selection).catch((error: unknown) => this.#options.report(error));
     }
     subscriber.options.onClose(reason);
   }
+}
+
+/** Streams of one selection and format share a feed. */
+function keyOf(selection: Selection, format: Format): string {
+  return `${format} ${selection.key}`;
 }

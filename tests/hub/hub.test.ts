@@ -6,6 +6,13 @@ import { memoryBroker } from "./parts.ts";
 
 const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undefined };
 
+const THROWING: Sink = {
+  ...SINK,
+  write: () => {
+    throw new Error("unexpected");
+  },
+};
+
 async function setUp() {
   const broker = await memoryBroker();
   const reported: unknown[] = [];
@@ -75,4 +82,16 @@ test("some streams are ended at a time, over all apps", async () => {
   expect(hub.streams()).toBe(3);
   hub.closeSome(9, "drain", true);
   expect(hub.streams()).toBe(0);
+});
+
+test("a sink that throws at the first write ends its own stream and nothing else", async () => {
+  const { hub, join, closed, reported } = await setUp();
+  join(["new"], THROWING); // begins in the broker's answer
+  await new Promise(setImmediate);
+  join(["a"]);
+  await new Promise(setImmediate);
+  join(["a"], THROWING); // begins within the call
+  expect(closed).toEqual(["new error", "a error"]);
+  expect(reported).toHaveLength(2);
+  expect(hub.streams()).toBe(1);
 });
