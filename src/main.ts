@@ -1,23 +1,56 @@
 #!/usr/bin/env bun
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import pino from "pino";
 import { version } from "../package.json";
 import { ConfigError, loadConfig, type Settings } from "./config.ts";
+import { showDuration } from "./config/values.ts";
 import { help } from "./help.ts";
 import type { Log } from "./http/gateway.ts";
-import { type RunningServer, startServer } from "./server.ts";
+import { startServer } from "./server.ts";
 import { welcome } from "./welcome.ts";
 
 /** The exit code of a start that a setting stopped (sysexits.h, EX_CONFIG). */
 const EXIT_CONFIG = 78;
+/** Within this time the same signal is the same request. */
+const SAME_SIGNAL_MS = 100;
 
 /** `serve`, the command that runs when none is named. */
 async function serve(argv: readonly string[]): Promise<void> {
   const settings = loadConfig({ env: process.env, argv, readFile: (path) => readFileSync(path, "utf8") });
   const log = openLog(settings);
+  const asked = stopOnSignals((signal) => {
+    const window = settings.drainMs === 0 ? "at once" : `over ${showDuration(settings.drainMs)}`;
+    log("info", `stopping: streams end ${window}; a second signal ends the process without waiting`, { signal });
+  });
   const server = await startServer(settings, log);
   process.stdout.write(welcome(settings, server));
-  stopOnSignals(server, log);
+  await asked;
+  await server.stop();
+  process.exit(0);
+}
+
+/**
+ * Resolves at the first signal that asks for an end. The second, of whichever kind, ends the process at once.
+ *
+ * A Ctrl-C comes twice where the server has a parent: from the terminal, to every process, and from `bun start`, which
+ * hands on what it gets itself. So does systemd's SIGTERM.
+ */
+function stopOnSignals(asked: (signal: string) => void): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let first: { readonly signal: string; readonly atMs: number } | null = null;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (first === null) {
+        first = { signal, atMs: performance.now() };
+        asked(signal);
+        resolve();
+      } else if (first.signal !== signal || performance.now() - first.atMs > SAME_SIGNAL_MS) {
+        process.exit(128 + constants.signals[signal]);
+      }
+    });
+  }
+  return promise;
 }
 
 function openLog(settings: Settings): Log {
@@ -29,21 +62,6 @@ function openLog(settings: Settings): Log {
   return (level, message, { error, ...fields } = {}) => {
     logger[level]({ ...fields, ...(error === undefined ? {} : { err: error }) }, message);
   };
-}
-
-function stopOnSignals(server: RunningServer, log: Log): void {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => {
-      log("info", "stopping", { signal });
-      server.stop().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          log("error", "could not stop in order", { error });
-          process.exit(1);
-        },
-      );
-    });
-  }
 }
 
 try {

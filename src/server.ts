@@ -5,6 +5,7 @@ import { StreamLimits } from "./auth/limits.ts";
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
 import type { Settings } from "./config.ts";
+import { drain } from "./drain.ts";
 import { Hub } from "./hub/hub.ts";
 import { Addresses } from "./http/address.ts";
 import { failure, nextRequestId } from "./http/answer.ts";
@@ -28,9 +29,9 @@ export interface RunningServer {
   readonly port: number;
   readonly apps: OpenedApps;
   /**
-   * Ends every stream, each told to reconnect, answers what is under way, closes the store. Resolves once all of it is
-   * done, which is within some seconds: a request that is not complete by then is cut. Called again, it resolves with
-   * the first call's result.
+   * Drains: ends the streams over `SOCKET_DRAIN`, each told to reconnect, and answers all other requests to the end of
+   * it. Then it stops listening, answers what is under way, for 3 s at most, and closes the store. Resolves once all of
+   * it is done; called again, with the first call's result.
    */
   stop(): Promise<void>;
 }
@@ -103,17 +104,9 @@ function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
   const ticking = setInterval(() => hub.tick(), TICK_MS);
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
 
-  /** Evenly over the drain window, so that they do not all come back at once; publishes are taken meanwhile. */
-  async function endStreams(): Promise<void> {
-    for (let ticks = Math.ceil(settings.drainMs / TICK_MS); hub.streams() > 0; ticks--) {
-      hub.closeSome(Math.ceil(hub.streams() / Math.max(1, ticks)), "drain", true);
-      if (hub.streams() > 0) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
-    }
-  }
-
   async function stop(): Promise<void> {
     gateway.draining = true;
-    await endStreams();
+    await drain(hub, settings.drainMs, gateway.clock.elapsed);
     clearInterval(ticking);
     clearInterval(trimming);
     const cut = setTimeout(() => void server.stop(true), ANSWER_MS);

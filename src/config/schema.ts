@@ -114,7 +114,7 @@ const SCHEMA = Type.Object({
   maxStreamsPerApp: count("SOCKET_MAX_STREAMS_PER_APP", 10_000, "Open streams of one app.", ONE_APP),
   maxStreamsPerIp: count("SOCKET_MAX_STREAMS_PER_IP", 0, "Open streams of an app from one IP address.", ONE_APP),
   maxStreams: maybe(count("SOCKET_MAX_STREAMS", 0, "Open streams on this node."), "80 % of the descriptor limit"),
-  drainMs: duration("SOCKET_DRAIN", "8s", "Over how long streams are closed at a stop; 0 closes them at once.", TIMER),
+  drainMs: duration("SOCKET_DRAIN", "8s", "How long a stop ends streams and still answers; 0 stops at once.", TIMER),
   logLevel: text("level", "SOCKET_LOG_LEVEL", "info", "Least level that is logged."),
 });
 

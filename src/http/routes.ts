@@ -27,7 +27,11 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   }
 
   const app = new Elysia({ strictPath: true })
-    .onRequest(({ request }) => beforeRouting(request))
+    .onRequest(({ request, set }) => {
+      // So that those who publish have left the connections that the end of the drain would break.
+      if (gateway.draining) set.headers["Connection"] = "close";
+      return beforeRouting(request);
+    })
     .onError(({ error, request }) => answerError(gateway, request, pathOf(request), known(error, request)))
 
     .post("/chat/send", ({ request }) => send(gateway, request), UNREAD)

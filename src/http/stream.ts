@@ -200,6 +200,7 @@ function open(
           log("debug", "stream closed", { stream: id, app: app.id, reason, grant: kind, token: jti });
         },
       });
+      if (gateway.draining) hub.close(subscriber, "drain", true); // the stop began since it was admitted
     },
     () => subscriber !== null && hub.leave(subscriber),
     () => subscriber !== null && hub.drained(subscriber),

@@ -150,7 +150,8 @@ export class Hub implements Listener {
     if (subscriber.closed) return;
     this.#remove(subscriber, reason);
     if (subscriber.full) return subscriber.sink.abort();
-    subscriber.sink.write(closeFrame(reason, reconnect));
+    // With the time to wait once more: one that was behind may not have been told it yet.
+    subscriber.sink.write(closeFrame(reason, reconnect, reconnect ? subscriber.options.retryMs : undefined));
     subscriber.sink.end();
   }
 
@@ -162,7 +163,11 @@ export class Hub implements Listener {
         for (const subscriber of feed.subscribers) {
           if (left === 0) return;
           left -= 1;
-          this.close(subscriber, reason, reconnect);
+          try {
+            this.close(subscriber, reason, reconnect);
+          } catch (error) {
+            this.#options.report(error); // the others are ended all the same
+          }
         }
       }
     }

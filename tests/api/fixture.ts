@@ -20,7 +20,7 @@ export async function serve({ settings = {}, apps, clock }: Options = {}): Promi
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
   const loaded = loadConfig({
     argv: ["--port", "0", "--host", "127.0.0.1", "--broker", "memory:"],
-    env: { ...env, ...settings },
+    env: { ...env, SOCKET_DRAIN: "0", ...settings },
     readFile: () => JSON.stringify({ apps }),
   });
   const unexpected: unknown[] = [];

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "bun:test";
-import { history, publish, SECRET, serve, type Server } from "./fixture.ts";
+import { history, SECRET, serve, type Server } from "./fixture.ts";
 import { listen } from "./listening.ts";
 
 const BODY = '{"channel":"news","data":"late"}';
@@ -48,18 +48,4 @@ test("a stop that is asked for twice is one stop, and the port is free after it"
   await server.stop();
   const next = Bun.listen({ hostname: "127.0.0.1", port: server.port, socket: { data() {} } });
   next.stop(true);
-});
-
-test("a stop ends the streams one after another, and takes publishes until the last has gone", async () => {
-  const server = await serve({ settings: { SOCKET_DRAIN: "300ms" } });
-  const streams = await Promise.all(
-    Array.from({ length: 6 }, async () => (await listen(`${server.url}/channel/news/stream`)).live()),
-  );
-  const stopped = server.stop();
-  // The drain has begun, and is not over: with six streams it takes three steps.
-  const closes = streams.map((stream) => stream.told("close"));
-  await Promise.any(closes);
-  expect(await publish(server, "elsewhere", "meanwhile")).toMatchObject({ channel: "elsewhere" });
-  for (const close of closes) expect(await close).toMatchObject({ reason: "drain", reconnect: true });
-  await stopped;
 });

@@ -13,7 +13,18 @@ let folder: string;
 let server: RunningServer;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "service-socket-docs-"));
-  const argv = ["--port", "0", "--host", "127.0.0.1", "--broker", "memory:", "--data", join(folder, "data")];
+  const argv = [
+    "--port",
+    "0",
+    "--host",
+    "127.0.0.1",
+    "--broker",
+    "memory:",
+    "--data",
+    join(folder, "data"),
+    "--drain",
+    "0",
+  ];
   server = await createServer({ argv });
 });
 afterAll(async () => {

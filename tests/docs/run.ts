@@ -73,7 +73,18 @@ export async function runExamples(markdown: string): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "service-socket-docs-"));
   const examples = new Map<string, Example>();
   await linkModules(folder);
-  const argv = ["--port", "0", "--host", "127.0.0.1", "--broker", "memory:", "--data", join(folder, "data")];
+  const argv = [
+    "--port",
+    "0",
+    "--host",
+    "127.0.0.1",
+    "--broker",
+    "memory:",
+    "--data",
+    join(folder, "data"),
+    "--drain",
+    "0",
+  ];
   const server = await createServer({ argv });
   try {
     const blocks = blocksOf(markdown);

@@ -6,12 +6,11 @@ import { memoryBroker } from "./parts.ts";
 
 const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undefined };
 
-const THROWING: Sink = {
-  ...SINK,
-  write: () => {
-    throw new Error("unexpected");
-  },
+const fail = (): never => {
+  throw new Error("unexpected");
 };
+
+const THROWING: Sink = { ...SINK, write: fail };
 
 async function setUp() {
   const broker = await memoryBroker();
@@ -82,6 +81,42 @@ test("some streams are ended at a time, over all apps", async () => {
   expect(hub.streams()).toBe(3);
   hub.closeSome(9, "drain", true);
   expect(hub.streams()).toBe(0);
+});
+
+test("a stream that is still behind when it is ended is told why, and after which time to come back", async () => {
+  const { hub, join, closed } = await setUp();
+  const told: string[] = [];
+  const write = (bytes: Uint8Array): boolean => told.push(new TextDecoder().decode(bytes)) > 0;
+  join(["new"], { ...SINK, write, end: () => told.push("end") }); // its feed is not followed yet
+  hub.closeSome(1, "drain", true);
+  await new Promise(setImmediate);
+  expect(told).toEqual(['retry: 2000\nevent: socket:close\ndata: {"reason":"drain","reconnect":true}\n\n', "end"]);
+  expect(closed).toEqual(["new drain"]);
+});
+
+test("a stream whose socket is full when it is ended is reset, since it cannot be told", async () => {
+  const { hub, join, publish } = await setUp();
+  const calls: string[] = [];
+  const sink = {
+    write: (bytes: Uint8Array) => !new TextDecoder().decode(bytes).includes("data: x"),
+    end: () => calls.push("end"),
+    abort: () => calls.push("abort"),
+  };
+  join(["a"], sink);
+  await new Promise(setImmediate);
+  await publish("a");
+  await new Promise(setImmediate);
+  hub.closeSome(1, "drain", true);
+  expect(calls).toEqual(["abort"]);
+});
+
+test("a sink that throws when its stream is ended keeps no other from being ended", async () => {
+  const { hub, join, reported } = await setUp();
+  join(["a"], { ...SINK, end: fail });
+  join(["a"]);
+  hub.closeSome(2, "drain", true);
+  expect(hub.streams()).toBe(0);
+  expect(reported).toHaveLength(1);
 });
 
 test("a sink that throws at the first write ends its own stream and nothing else", async () => {

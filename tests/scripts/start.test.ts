@@ -38,6 +38,7 @@ async function start(command: readonly string[]): Promise<Started> {
       SOCKET_DATA: folder,
       SOCKET_PUBLIC_CHANNELS: "news",
       SOCKET_LOG_LEVEL: "error",
+      SOCKET_DRAIN: "0",
     },
   });
   groups.add(child.pid);

@@ -102,6 +102,7 @@ export class Gateway implements AsyncDisposable {
         APP_SECRET: this.secret,
         SOCKET_HOST: "127.0.0.1",
         SOCKET_DATA: join(this.folder, "data"),
+        SOCKET_DRAIN: "0",
         ...this.#settings,
         ...settings,
       },
@@ -117,6 +118,20 @@ export class Gateway implements AsyncDisposable {
       }
       await Bun.sleep(POLL_MS);
     }
+  }
+
+  /** Sends it a signal and waits for nothing. */
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.pid, name);
+  }
+
+  /** Resolves with its exit code. */
+  async exited(): Promise<number> {
+    const child = this.#child;
+    if (child === null) return 0;
+    const code = await child.exited;
+    this.#child = null;
+    return code;
   }
 
   /** `kill -9`: no farewell, no flush. */
@@ -135,12 +150,8 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #end(signal: "SIGKILL" | "SIGTERM" | "SIGINT"): Promise<number> {
-    const child = this.#child;
-    if (child === null) return 0;
-    child.kill(signal);
-    const code = await child.exited;
-    this.#child = null;
-    return code;
+    this.#child?.kill(signal);
+    return await this.exited();
   }
 
   async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
