@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /** Where everything that the bench makes is put; not under version control. */
@@ -9,8 +9,19 @@ export const LOAD = join(BUILD, "load");
 export const RUNS = join(BUILD, "runs.jsonl");
 export const KEEP = join(BUILD, "keep");
 
-function compile(to: string, sources: string[]): void {
-  const done = Bun.spawnSync(["cc", "-O2", "-Wall", "-Wextra", "-o", to, ...sources]);
+/** Only what is missing or older than its parts: another run may be using it. */
+function compile(to: string, parts: string[]): void {
+  const changedMs = Math.max(...parts.map((part) => statSync(part).mtimeMs));
+  if (existsSync(to) && statSync(to).mtimeMs > changedMs) return;
+  const done = Bun.spawnSync([
+    "cc",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-o",
+    to,
+    ...parts.filter((part) => part.endsWith(".c")),
+  ]);
   if (done.exitCode !== 0) throw new Error(`cc failed on ${to}:\n${done.stderr.toString()}`);
 }
 
@@ -19,10 +30,9 @@ export function build(): boolean {
   if (Bun.which("cc") === null) return false;
   mkdirSync(BUILD, { recursive: true });
   const folder = join(import.meta.dir, "load");
-  const sources = readdirSync(folder).filter((name) => name.endsWith(".c"));
   compile(
     LOAD,
-    sources.map((name) => join(folder, name)),
+    readdirSync(folder).map((name) => join(folder, name)),
   );
   compile(KEEP, [join(import.meta.dir, "keep.c")]);
   return existsSync(LOAD) && existsSync(KEEP);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { KEEP } from "./build.ts";
 
-/** The longest that a program of the bench lives, whatever happens to the bench. */
+/** The longest that a program of the bench lives, whatever happens to the bench; a proof gives a life of its own. */
 export const LIFE_S = 1800;
 
 const running = new Set<Subprocess>();
@@ -25,9 +25,14 @@ export function freePort(): number {
   return port;
 }
 
-/** Starts a program that ends with the bench, at the latest after half an hour. What it prints goes to `log`. */
-export function start(command: string[], env: Record<string, string>, log: string): Subprocess {
-  const child = Bun.spawn([KEEP, String(LIFE_S), ...command], {
+/** Starts a program that ends with the bench, at the latest after `lifeS`. What it prints goes to `log`. */
+export function start(
+  command: readonly string[],
+  env: Record<string, string>,
+  log: string,
+  lifeS: number = LIFE_S,
+): Subprocess {
+  const child = Bun.spawn([KEEP, String(lifeS), ...command], {
     cwd: join(import.meta.dir, ".."),
     env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/", ...env },
     stdin: "ignore",

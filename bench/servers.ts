@@ -19,11 +19,16 @@ export const SECRET = "bench-secret-of-forty-characters-0000000";
 
 const JSON_BODY = "Content-Type: application/json";
 
-let command = ["bun", join(import.meta.dir, "..", "src", "main.ts")];
+let command = [process.execPath, join(import.meta.dir, "..", "src", "main.ts")];
 
 /** Measures another build than this checkout: any program that takes the same settings. */
 export function measure(other: string): void {
   command = other.split(" ");
+}
+
+/** How this project is started. */
+export function ownCommand(): string[] {
+  return command;
 }
 
 async function serve(
@@ -45,7 +50,7 @@ async function serve(
 export function ours(broker: "sqlite" | "memory", settings: Record<string, string> = {}): Promise<Server> {
   return serve(
     `ours (${broker})`,
-    () => command,
+    ownCommand,
     (temp) => ({
       ...(settings["SOCKET_CONFIG"] === undefined ? { APP_SECRET: SECRET } : {}), // the file has its apps' secrets
       SOCKET_HOST: "127.0.0.1",
