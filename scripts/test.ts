@@ -16,7 +16,7 @@ process.exit(await runTests(process.argv.slice(2)));
 function installPrograms(): void {
   const missing = (Object.keys(PROGRAMS) as ProgramName[]).filter((name) => find(name) === null);
   if (missing.length === 0 || !isRootOnDebian()) return;
-  const packages = missing.map((name) => PROGRAMS[name].package);
+  const packages = missing.flatMap((name) => PROGRAMS[name].packages);
   console.error(`Installing ${packages.join(", ")} …`);
   const failed =
     aptGet("update", "--quiet") ?? aptGet("install", "--quiet", "--yes", "--no-install-recommends", ...packages);

@@ -8,8 +8,13 @@
  *     if (chromium !== null) describe("…", () => …);
  */
 export const PROGRAMS = {
-  chromium: { package: "chromium", commands: ["chromium", "chromium-browser", "google-chrome"], tests: "in a browser" },
-} as const satisfies Record<string, { package: string; commands: readonly string[]; tests: string }>;
+  chromium: {
+    packages: ["chromium"],
+    commands: ["chromium", "chromium-browser", "google-chrome"],
+    tests: "in a browser",
+  },
+  cc: { packages: ["gcc", "libc6-dev"], commands: ["cc"], tests: "of the proofs in bench/" },
+} as const satisfies Record<string, { packages: readonly string[]; commands: readonly string[]; tests: string }>;
 
 export type ProgramName = keyof typeof PROGRAMS;
 
@@ -39,8 +44,8 @@ export function leftOutLines(): readonly string[] {
 }
 
 function why(name: ProgramName): string {
-  const { tests, package: named } = PROGRAMS[name];
+  const { tests, packages } = PROGRAMS[name];
   const left = `Left out: tests ${tests}, which need ${name}.`;
   if (process.env[ASKED] === undefined) return `${left} \`bun run test\` runs them.`;
-  return `${left} It is not there: install it (on Debian: apt-get install ${named}), then \`bun run test\` runs them.`;
+  return `${left} It is not there: install it (on Debian: apt-get install ${packages.join(" ")}), then \`bun run test\` runs them.`;
 }
