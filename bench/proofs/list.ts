@@ -1,0 +1,4 @@
+import { kill } from "./kill.ts";
+import type { Proof } from "./proof.ts";
+
+export const PROOFS: readonly Proof[] = [kill];
