@@ -1,4 +1,5 @@
 #!/usr/bin/env bun
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import pino from "pino";
@@ -19,38 +20,43 @@ const SAME_SIGNAL_MS = 100;
 async function serve(argv: readonly string[]): Promise<void> {
   const settings = loadConfig({ env: process.env, argv, readFile: (path) => readFileSync(path, "utf8") });
   const log = openLog(settings);
-  const asked = stopOnSignals((signal) => {
-    const window = settings.drainMs === 0 ? "at once" : `over ${showDuration(settings.drainMs)}`;
-    log("info", `stopping: streams end ${window}; a second signal ends the process without waiting`, { signal });
+  const signal = stopSignal();
+  const server = await startServer(settings, log, { signal }).catch((error: unknown) => {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    log("info", "stopped before it served", { signal: signal.reason as string });
+    process.exit(0);
   });
-  const server = await startServer(settings, log);
   process.stdout.write(welcome(settings, server));
-  await asked;
+  if (!signal.aborted) await once(signal, "abort");
+  const window = settings.drainMs === 0 ? "at once" : `over ${showDuration(settings.drainMs)}`;
+  log("info", `stopping: streams end ${window}; a second signal ends the process without waiting`, {
+    signal: signal.reason as string,
+  });
   await server.stop();
   process.exit(0);
 }
 
 /**
- * Resolves at the first signal that asks for an end. The second, of whichever kind, ends the process at once.
+ * Aborted by the first signal that asks for an end, with its name. The second, of whichever kind, ends the process at
+ * once.
  *
  * A Ctrl-C comes twice where the server has a parent: from the terminal, to every process, and from `bun start`, which
  * hands on what it gets itself. So does systemd's SIGTERM.
  */
-function stopOnSignals(asked: (signal: string) => void): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let first: { readonly signal: string; readonly atMs: number } | null = null;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => {
-      if (first === null) {
-        first = { signal, atMs: performance.now() };
-        asked(signal);
-        resolve();
-      } else if (first.signal !== signal || performance.now() - first.atMs > SAME_SIGNAL_MS) {
-        process.exit(128 + constants.signals[signal]);
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  let firstAtMs = 0;
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.on(name, () => {
+      if (!stop.signal.aborted) {
+        firstAtMs = performance.now();
+        stop.abort(name);
+      } else if (stop.signal.reason !== name || performance.now() - firstAtMs > SAME_SIGNAL_MS) {
+        process.exit(128 + constants.signals[name]);
       }
     });
   }
-  return promise;
+  return stop.signal;
 }
 
 function openLog(settings: Settings): Log {

@@ -20,6 +20,9 @@ const TICK_MS = 100;
 const TRIM_MS = 1000;
 /** How long a stop waits for requests that are under way, of which some may never end. */
 const ANSWER_MS = 3000;
+/** How often, and after what time again, a port that is in use is asked for: for one second. */
+const PORT_ASKS = 11;
+const PORT_ASK_MS = 100;
 /** Bun's own limit answers without a body, so ours (`SOCKET_MAX_BODY_BYTES`) must always be met first. */
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 
@@ -36,8 +39,18 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+export interface StartOptions {
+  readonly clock?: Clock;
+  /** Ends the wait for a store that another process has in use; the start rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
 /** Opens the store and listens. Rejects with ConfigError for a setting that cannot be met, else with what went wrong. */
-export async function startServer(settings: Settings, log: Log, clock: Clock = SYSTEM): Promise<RunningServer> {
+export async function startServer(
+  settings: Settings,
+  log: Log,
+  { clock = SYSTEM, signal }: StartOptions = {},
+): Promise<RunningServer> {
   const opened = openApps(settings.apps);
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
@@ -56,7 +69,7 @@ export async function startServer(settings: Settings, log: Log, clock: Clock = S
       stallMs: settings.stallMs,
       report: (error) => log("error", "unexpected error in the hub", { error }),
     });
-    await broker.start(hub);
+    await broker.start(hub, signal);
     const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
     const gateway: Gateway = {
       settings,
@@ -70,7 +83,7 @@ export async function startServer(settings: Settings, log: Log, clock: Clock = S
       checkStore: storeCheck(broker, clock.elapsed),
       draining: false,
     };
-    return listen(gateway, opened);
+    return await listen(gateway, opened);
   } catch (error) {
     await broker.close();
     throw error;
@@ -86,21 +99,9 @@ function storeAddress({ broker, dataFolder }: Settings): string {
 
 const SYSTEM: Clock = { now: Date.now, elapsed: () => performance.now(), random: Math.random };
 
-function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
+async function listen(gateway: Gateway, apps: OpenedApps): Promise<RunningServer> {
   const { settings, hub, broker, log } = gateway;
-  const addresses = new Addresses(settings.publicUrl, settings.trustedProxies);
-  const app = routes(gateway, addresses).listen({
-    port: settings.port,
-    hostname: settings.host,
-    idleTimeout: IDLE_TIMEOUT_S,
-    maxRequestBodySize: NO_BODY_LIMIT,
-    reusePort: false,
-    // Of what no route could answer: Bun's own page for it shows the source.
-    development: false,
-    error: (error) =>
-      failure(error, nextRequestId(), (request) => log("error", "unexpected error", { request, error })),
-  });
-  const server = app.server as Server<unknown>;
+  const server = await bind(gateway);
   const ticking = setInterval(() => hub.tick(), TICK_MS);
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
 
@@ -122,6 +123,32 @@ function listen(gateway: Gateway, apps: OpenedApps): RunningServer {
     apps,
     stop: () => (stopping ??= stop()),
   };
+}
+
+/** Listens; waits a moment for the port, since of a process that was killed the socket may outlive the store's lock. */
+async function bind(gateway: Gateway): Promise<Server<unknown>> {
+  const { settings, log } = gateway;
+  const app = routes(gateway, new Addresses(settings.publicUrl, settings.trustedProxies));
+  for (let asked = 1; ; asked++) {
+    try {
+      app.listen({
+        port: settings.port,
+        hostname: settings.host,
+        idleTimeout: IDLE_TIMEOUT_S,
+        maxRequestBodySize: NO_BODY_LIMIT,
+        reusePort: false,
+        // Of what no route could answer: Bun's own page for it shows the source.
+        development: false,
+        error: (error) =>
+          failure(error, nextRequestId(), (request) => log("error", "unexpected error", { request, error })),
+      });
+      return app.server as Server<unknown>;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "EADDRINUSE") throw error;
+      if (asked === PORT_ASKS) throw new Error(`Port ${settings.port} is in use by another program.`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, PORT_ASK_MS));
+    }
+  }
 }
 
 /** Takes retention's steps one after another, each in a turn of its own, until there is nothing more to do. */

@@ -38,7 +38,7 @@ const TIME_OR_CHANCE =
 const STATED: Readonly<Record<string, readonly string[]>> = {
   "auth/secret.ts": ["randomBytes"],
   "broker/history.ts": ["getRandomValues"],
-  "broker/sqlite.ts": ["setImmediate"],
+  "broker/sqlite.ts": ["setImmediate", "setTimeout"],
 };
 
 interface Source {

@@ -91,8 +91,11 @@ export interface Retention {
  * Within an epoch `seq` has no holes. No position that a listener presents changes any state.
  */
 export interface Broker {
-  /** Resolves once the store can be used. Called once, before anything else. */
-  start(listener: Listener): Promise<void>;
+  /**
+   * Resolves once the store can be used, which may take until another process lets go of it; rejects with the signal's
+   * reason when that is aborted while it waits. Called once, before anything else.
+   */
+  start(listener: Listener, signal?: AbortSignal): Promise<void>;
 
   /**
    * Keeps all of the drafts or none, with consecutive positions. Resolves once they are kept, in the sense of the

@@ -1,11 +1,9 @@
 import { Database } from "bun:sqlite";
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
-import { dirname } from "node:path";
 
 /** "SSck": says that a file is ours before anything in it is touched. */
 const APPLICATION_ID = 0x5353636b;
 
-/** How long a start waits for the process before it to let go of the file, in milliseconds. */
+/** How long a statement waits for a tool that has the file open, such as one that makes a backup. */
 const BUSY_MS = 500;
 
 /**
@@ -88,24 +86,12 @@ export interface OpenOptions {
   readonly renewed: () => void;
 }
 
-export interface OpenFile {
-  readonly db: Database;
-  /** Held as long as the file is ours. */
-  readonly lock: Database;
-}
-
 /**
- * Opens the file for this process alone, brings it to this version, and notes that a run began.
- *
- * Throws an Error whose message is one line: the file is another process's, another program's, broken, or of a newer
- * version.
+ * Opens the file, whose lock is held, brings it to this version, and notes that a run began. Throws what `explain` takes.
  */
-export function openDatabase(path: string, options: OpenOptions): OpenFile {
+export function openDatabase(path: string, options: OpenOptions): Database {
   let db: Database | undefined;
-  let lock: Database | undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    lock = takeLock(path);
     db = new Database(path, { create: true, readwrite: true });
     db.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     identify(db, path);
@@ -117,40 +103,21 @@ export function openDatabase(path: string, options: OpenOptions): OpenFile {
     db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     db.run(`PRAGMA synchronous = ${options.synchronous}`);
     db.run("PRAGMA journal_size_limit = 67108864");
-    return { db, lock };
+    return db;
   } catch (error) {
     db?.close();
-    lock?.close();
-    throw explain(error, path);
+    throw error;
   }
 }
 
 /** Marks the end of a run in which nothing was lost, and closes the file. */
-export function closeDatabase({ db, lock }: OpenFile): void {
+export function closeDatabase(db: Database): void {
   try {
     db.run("PRAGMA synchronous = FULL");
     db.run("UPDATE node SET clean = 1");
     db.run("PRAGMA wal_checkpoint(TRUNCATE)");
   } finally {
     db.close();
-    lock.close();
-  }
-}
-
-/**
- * A lock that the system takes back however the process ends. It is on a file of its own, since the store itself is
- * open twice in this process: commits and checkpoints run beside each other.
- */
-function takeLock(path: string): Database {
-  const real = existsSync(path) ? realpathSync(path) : path; // one lock by whatever link the store is found
-  const lock = new Database(`${real}.lock`, { create: true, readwrite: true });
-  try {
-    lock.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
-    lock.run("BEGIN EXCLUSIVE");
-    return lock;
-  } catch (error) {
-    lock.close();
-    throw error;
   }
 }
 
@@ -199,11 +166,25 @@ function begin(db: Database, { synchronous, boot, newEpoch, renewed }: OpenOptio
   }).immediate();
 }
 
-function explain(error: unknown, path: string): Error {
+/** An Error whose message is one line: the file is another program's, broken, not to be written, or of a newer version. */
+export function explain(error: unknown, path: string): Error {
   if (error instanceof Refusal) return error;
   const { code, message } = error as { code?: unknown; message?: unknown };
   const reason = String(message).replaceAll(/\s+/g, " ");
-  switch (code) {
+  switch (String(code).replace(/^(SQLITE_[A-Z]+)_.*/, "$1")) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+    case "SQLITE_READONLY":
+      return new Error(`The store ${path} cannot be written: it, or what belongs to it, is read-only for this user.`, {
+        cause: error,
+      });
+    case "SQLITE_CANTOPEN":
+      return new Error(`The store ${path} cannot be opened: it, or its folder, is not open to this user.`, {
+        cause: error,
+      });
+    case "SQLITE_FULL":
+      return new Error(`The store ${path} cannot be written: the disk is full.`, { cause: error });
     case "SQLITE_BUSY":
       return new Error(`The store ${path} is in use by another process.`, { cause: error });
     case "SQLITE_NOTADB":

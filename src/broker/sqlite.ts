@@ -1,3 +1,4 @@
+import type { Database } from "bun:sqlite";
 import { readFileSync } from "node:fs";
 import type { Selection } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
@@ -8,7 +9,8 @@ import { Checkpoints } from "./checkpoints.ts";
 import { randomEpoch } from "./history.ts";
 import { Places } from "./places.ts";
 import { Reading, summaryOf } from "./reading.ts";
-import { closeDatabase, openDatabase, type OpenFile } from "./schema.ts";
+import { takeLock } from "./lock.ts";
+import { closeDatabase, explain, openDatabase } from "./schema.ts";
 import { Statements } from "./statements.ts";
 import { Store, type Commit, type Waiting } from "./store.ts";
 import { Trimming } from "./trimming.ts";
@@ -20,6 +22,8 @@ const TURN_BYTES = 1024 * 1024;
 export interface SqliteOptions extends BrokerOptions {
   /** Calls back in a later turn of the event loop. Default: `setImmediate`. */
   readonly schedule?: (flush: () => void) => void;
+  /** Resolves after so many milliseconds. Default: by `setTimeout`. */
+  readonly pause?: (ms: number) => Promise<unknown>;
   /** Names this run of the kernel, or null where there is no telling. Default: Linux's boot id. */
   readonly bootId?: () => string | null;
 }
@@ -31,7 +35,9 @@ interface Queued extends Waiting {
 }
 
 interface Opened {
-  readonly file: OpenFile;
+  readonly db: Database;
+  /** Held as long as the file is ours. */
+  readonly lock: Database;
   readonly checkpoints: Checkpoints;
   readonly statements: Statements;
   readonly store: Store;
@@ -65,28 +71,32 @@ export class SqliteBroker implements Broker {
     this.#schedule = options.schedule ?? setImmediate;
   }
 
-  async start(listener: Listener): Promise<void> {
-    const file = openDatabase(this.#path, {
-      synchronous: this.#synchronous,
-      boot: (this.#options.bootId ?? linuxBootId)(),
-      newEpoch: this.#options.newEpoch ?? randomEpoch,
-      renewed: () => {
-        this.#options.log("warn", "the machine stopped without a clean close: what came last may be lost, new epoch");
-      },
-    });
-    const statements = new Statements(file.db);
+  async start(listener: Listener, signal?: AbortSignal): Promise<void> {
+    let lock: Database | undefined;
+    let db: Database | undefined;
+    let statements: Statements | undefined;
     try {
+      lock = await takeLock(this.#path, this.#options, this.#options.pause ?? pause, signal);
+      db = openDatabase(this.#path, {
+        synchronous: this.#synchronous,
+        boot: (this.#options.bootId ?? linuxBootId)(),
+        newEpoch: this.#options.newEpoch ?? randomEpoch,
+        renewed: () => {
+          this.#options.log("warn", "the machine stopped without a clean close: what came last may be lost, new epoch");
+        },
+      });
+      statements = new Statements(db);
       const places = new Places(statements);
-      const store = new Store(file.db, places, statements, this.#options);
+      const store = new Store(db, places, statements, this.#options);
       const reading = new Reading(places, statements);
       const trimming = new Trimming(store, places, statements, this.#options);
-      const checkpoints = new Checkpoints(this.#path, file.db, this.#options.log, () => this.#arm());
-      this.#opened = { file, checkpoints, statements, store, reading, trimming, listener };
+      const checkpoints = new Checkpoints(this.#path, db, this.#options.log, () => this.#arm());
+      this.#opened = { db, lock, checkpoints, statements, store, reading, trimming, listener };
     } catch (error) {
-      statements.close();
-      file.db.close();
-      file.lock.close();
-      throw new Error(`The store ${this.#path} is damaged: ${oneLine(error)}.`, { cause: error });
+      statements?.close();
+      db?.close();
+      lock?.close();
+      throw signal?.aborted === true ? signal.reason : explain(error, this.#path);
     }
   }
 
@@ -141,7 +151,7 @@ export class SqliteBroker implements Broker {
 
   async check(): Promise<void> {
     // only a write shows that the disk takes one
-    this.#use(({ file }) => file.db.run("UPDATE node SET checked = checked + 1"));
+    this.#use(({ db }) => db.run("UPDATE node SET checked = checked + 1"));
   }
 
   /** Stores and acknowledges what was published before, then lets go of the file. */
@@ -153,7 +163,11 @@ export class SqliteBroker implements Broker {
     while (this.#queue.length > 0) this.#turn();
     this.#opened = null;
     opened.statements.close();
-    closeDatabase(opened.file);
+    try {
+      closeDatabase(opened.db);
+    } finally {
+      opened.lock.close();
+    }
   }
 
   #arm(): void {
@@ -219,6 +233,10 @@ export class SqliteBroker implements Broker {
       throw unavailable();
     }
   }
+}
+
+function pause(ms: number): Promise<unknown> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function closed(): ApiError {

@@ -19,15 +19,15 @@ export interface Options {
 export async function serve({ settings = {}, apps, clock }: Options = {}): Promise<Server> {
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
   const loaded = loadConfig({
-    argv: ["--port", "0", "--host", "127.0.0.1", "--broker", "memory:"],
-    env: { ...env, SOCKET_DRAIN: "0", ...settings },
+    argv: ["--host", "127.0.0.1", "--broker", "memory:"],
+    env: { ...env, PORT: "0", SOCKET_DRAIN: "0", ...settings },
     readFile: () => JSON.stringify({ apps }),
   });
   const unexpected: unknown[] = [];
   const running = await startServer(
     loaded,
     (level, _message, fields) => level === "error" && unexpected.push(fields),
-    clock,
+    clock === undefined ? {} : { clock },
   );
   return new Server(running, unexpected);
 }

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { SqliteBroker } from "../../src/broker/sqlite.ts";
 import type { Message } from "../../src/core/message.ts";
-import { Ear, Settings, draft, folder, read, refusal } from "./fixture.ts";
+import { openFiles } from "../setup/open-files.ts";
+import { Ear, Settings, draft, folder, read, rejection } from "./fixture.ts";
 
 const ROUNDS = 12;
 const PUBLISHER = join(import.meta.dir, "publisher.ts");
@@ -77,19 +78,44 @@ test("after every kill -9 each acknowledged message is read back in order and on
   expect(acknowledged.length).toBeGreaterThan(ROUNDS * 20);
 }, 60_000);
 
-test("a second process is refused in one line while the first runs, and let in once it was killed", async () => {
+test("a second process waits while the first runs, without opening the file, and is let in once it was killed", async () => {
   using kept = folder();
   const path = join(kept.path, "store.db");
-  const second = new SqliteBroker(path, "normal", new Settings());
+  const settings = new Settings();
   const child = Bun.spawn([process.execPath, PUBLISHER, path, "0"], { stdout: "pipe" });
+  let asked = 0;
+  const pause = async (): Promise<void> => {
+    if (++asked < 3) return;
+    expect(openFiles(process.pid).filter((file) => file.startsWith(kept.path))).toEqual([]);
+    child.kill("SIGKILL");
+    await child.exited;
+  };
+  const second = new SqliteBroker(path, "normal", Object.assign(settings, { pause }));
   try {
     await child.stdout.getReader().read();
-    expect(await refusal(second.start(new Ear()))).toBe(`The store ${path} is in use by another process.`);
+    await second.start(new Ear());
   } finally {
     child.kill("SIGKILL");
     await child.exited;
   }
-  await second.start(new Ear());
+  expect(asked).toBe(3);
+  expect(settings.logged).toEqual([
+    "info: waiting for the store, which another process has in use",
+    "info: the other process has let go of the store",
+  ]);
   expect((await second.follow("app", { channels: [], patterns: [], key: "" })).seq).toBeGreaterThan(0);
   await second.close();
+});
+
+test("a wait for the store ends with the signal, and leaves the one that has it alone", async () => {
+  using kept = folder();
+  const path = join(kept.path, "store.db");
+  const first = new SqliteBroker(path, "normal", new Settings());
+  await first.start(new Ear());
+  const ended = new AbortController();
+  const pause = async (): Promise<void> => ended.abort("SIGTERM");
+  const second = new SqliteBroker(path, "normal", Object.assign(new Settings(), { pause }));
+  expect(await rejection(second.start(new Ear(), ended.signal))).toBe("SIGTERM");
+  expect((await first.publish("app", [draft("a")])).seq).toBe(1);
+  await first.close();
 });

@@ -69,6 +69,7 @@ export class Gateway implements AsyncDisposable {
   readonly #settings: Readonly<Record<string, string>>;
   #child: Bun.Subprocess | null = null;
   #output = "";
+  #changed = Promise.withResolvers<void>();
 
   constructor(folder: string, options: GatewayOptions = {}) {
     this.folder = folder;
@@ -89,8 +90,22 @@ export class Gateway implements AsyncDisposable {
 
   /** Resolves once it is ready to serve; rejects with its output when it ends before. `settings` add to its own. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.launch(settings);
+    const child = this.#child!;
+    const deadline = performance.now() + STARTS_WITHIN_MS;
+    while (!(await isReady(this.url))) {
+      if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
+        await this.kill();
+        throw new Error(`The gateway did not start:\n${this.#output}`);
+      }
+      await Bun.sleep(POLL_MS);
+    }
+  }
+
+  /** Starts the process and waits for nothing. */
+  launch(settings: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== null) throw new Error("The gateway is running already.");
-    const child = Bun.spawn([process.execPath, "src/main.ts"], {
+    this.#child = Bun.spawn([process.execPath, "src/main.ts"], {
       cwd: ROOT,
       stdin: "ignore",
       stdout: "pipe",
@@ -107,16 +122,21 @@ export class Gateway implements AsyncDisposable {
         ...settings,
       },
     });
-    this.#child = child;
-    void this.#collect(child.stdout);
-    void this.#collect(child.stderr);
-    const deadline = performance.now() + STARTS_WITHIN_MS;
-    while (!(await isReady(this.url))) {
-      if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
-        await this.kill();
-        throw new Error(`The gateway did not start:\n${this.#output}`);
-      }
-      await Bun.sleep(POLL_MS);
+    void this.#collect(this.#child.stdout as ReadableStream<Uint8Array>);
+    void this.#collect(this.#child.stderr as ReadableStream<Uint8Array>);
+  }
+
+  /** Resolves once it has written this text; rejects when it ends without. */
+  async wrote(text: string): Promise<void> {
+    const child = this.#child;
+    const ended = child?.exited.then(() => new Promise(setImmediate)); // what was written before the end is read first
+    let isOver = false;
+    void ended?.then(() => (isOver = true));
+    for (;;) {
+      const { promise } = this.#changed;
+      if (this.#output.includes(text)) return;
+      if (isOver || ended === undefined) throw new Error(`The gateway did not say "${text}":\n${this.#output}`);
+      await Promise.race([promise, ended]);
     }
   }
 
@@ -156,7 +176,11 @@ export class Gateway implements AsyncDisposable {
 
   async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
     const decoder = new TextDecoder();
-    for await (const bytes of stream) this.#output += decoder.decode(bytes, { stream: true });
+    for await (const bytes of stream) {
+      this.#output += decoder.decode(bytes, { stream: true });
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers();
+    }
   }
 }
 
