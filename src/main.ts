@@ -2,13 +2,12 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import pino from "pino";
 import { version } from "../package.json";
-import { ConfigError, loadConfig, type Settings } from "./config.ts";
+import { ConfigError, loadConfig } from "./config.ts";
 import { showDuration } from "./config/values.ts";
 import { help } from "./help.ts";
-import type { Log } from "./http/gateway.ts";
-import { startServer } from "./server.ts";
+import { openLog } from "./log.ts";
+import { type RunningServer, startServer } from "./server.ts";
 import { welcome } from "./welcome.ts";
 
 /** The exit code of a start that a setting stopped (sysexits.h, EX_CONFIG). */
@@ -19,13 +18,15 @@ const SAME_SIGNAL_MS = 100;
 /** `serve`, the command that runs when none is named. */
 async function serve(argv: readonly string[]): Promise<void> {
   const settings = loadConfig({ env: process.env, argv, readFile: (path) => readFileSync(path, "utf8") });
-  const log = openLog(settings);
+  const { log, close } = openLog(settings);
   const signal = stopSignal();
-  const server = await startServer(settings, log, { signal }).catch((error: unknown) => {
+  const server = await startServer(settings, log, { signal }).catch(async (error: unknown) => {
     if (!signal.aborted || error !== signal.reason) throw error;
     log("info", "stopped before it served", { signal: signal.reason as string });
+    await close();
     process.exit(0);
   });
+  goOn(server);
   process.stdout.write(welcome(settings, server));
   if (!signal.aborted) await once(signal, "abort");
   const window = settings.drainMs === 0 ? "at once" : `over ${showDuration(settings.drainMs)}`;
@@ -33,6 +34,7 @@ async function serve(argv: readonly string[]): Promise<void> {
     signal: signal.reason as string,
   });
   await server.stop();
+  await close();
   process.exit(0);
 }
 
@@ -59,15 +61,11 @@ function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
-function openLog(settings: Settings): Log {
-  // Straight to the descriptor and at once: nothing that was logged is missing after a kill.
-  const logger = pino(
-    { level: settings.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ fd: 2, sync: true }),
-  );
-  return (level, message, { error, ...fields } = {}) => {
-    logger[level]({ ...fields, ...(error === undefined ? {} : { err: error }) }, message);
-  };
+/** The last net: whatever no other caught is logged, and the process, which serves others, goes on. */
+function goOn({ log }: RunningServer): void {
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, (error: unknown) => log("error", `unexpected error: ${event}`, { error }));
+  }
 }
 
 try {

@@ -13,6 +13,7 @@ import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
 import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
 import { Reads } from "./http/reads.ts";
+import { Unexpected } from "./http/unexpected.ts";
 
 /** How often streams are looked at for heartbeats, ends and stalls. */
 const TICK_MS = 100;
@@ -31,6 +32,8 @@ export interface RunningServer {
   readonly url: string;
   readonly port: number;
   readonly apps: OpenedApps;
+  /** The log that was given; it counts errors and never throws. */
+  readonly log: Log;
   /**
    * Drains: ends the streams over `SOCKET_DRAIN`, each told to reconnect, and answers all other requests to the end of
    * it. Then it stops listening, answers what is under way, for 3 s at most, and closes the store. Resolves once all of
@@ -48,9 +51,12 @@ export interface StartOptions {
 /** Opens the store and listens. Rejects with ConfigError for a setting that cannot be met, else with what went wrong. */
 export async function startServer(
   settings: Settings,
-  log: Log,
+  write: Log,
   { clock = SYSTEM, signal }: StartOptions = {},
 ): Promise<RunningServer> {
+  const unexpected = new Unexpected(write);
+  const { log } = unexpected;
+  const schedule = (run: () => void) => setImmediate(unexpected.guard(run));
   const opened = openApps(settings.apps);
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
@@ -62,12 +68,12 @@ export async function startServer(
   try {
     const hub = new Hub({
       broker,
-      schedule: setImmediate,
+      schedule,
       elapsed: clock.elapsed,
       random: clock.random,
       heartbeatMs: settings.heartbeatMs,
       stallMs: settings.stallMs,
-      report: (error) => log("error", "unexpected error in the hub", { error }),
+      report: (error, of) => log("error", "unexpected error in the hub", { ...of, error }),
     });
     await broker.start(hub, signal);
     const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
@@ -79,7 +85,8 @@ export async function startServer(
       limits,
       clock,
       log,
-      reads: new Reads(clock.elapsed, setImmediate),
+      unexpected,
+      reads: new Reads(clock.elapsed, schedule),
       checkStore: storeCheck(broker, clock.elapsed),
       draining: false,
     };
@@ -100,9 +107,12 @@ function storeAddress({ broker, dataFolder }: Settings): string {
 const SYSTEM: Clock = { now: Date.now, elapsed: () => performance.now(), random: Math.random };
 
 async function listen(gateway: Gateway, apps: OpenedApps): Promise<RunningServer> {
-  const { settings, hub, broker, log } = gateway;
+  const { settings, hub, broker, log, unexpected } = gateway;
   const server = await bind(gateway);
-  const ticking = setInterval(() => hub.tick(), TICK_MS);
+  const ticking = setInterval(
+    unexpected.guard(() => hub.tick()),
+    TICK_MS,
+  );
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
 
   async function stop(): Promise<void> {
@@ -121,6 +131,7 @@ async function listen(gateway: Gateway, apps: OpenedApps): Promise<RunningServer
     url: server.url.origin,
     port: server.port!,
     apps,
+    log,
     stop: () => (stopping ??= stop()),
   };
 }

@@ -6,9 +6,10 @@ import { dirname, join, normalize } from "node:path";
  * is named here. From top to bottom, so that imports run one way.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["config", "help.ts", "http/gateway.ts", "server.ts", "welcome.ts"],
+  "main.ts": ["config", "help.ts", "log.ts", "server.ts", "welcome.ts"],
   "index.ts": ["config", "http/gateway.ts", "server.ts"],
   "help.ts": ["config"],
+  "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config", "server.ts"],
   "server.ts": ["auth", "broker/broker.ts", "broker/open.ts", "config", "drain.ts", "http", "hub"],
   "drain.ts": ["hub"],
@@ -25,7 +26,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 /** Packages and parts of the platform that only these layers may import; all others are for all but `core`. */
 const ONLY_IN: Readonly<Record<string, readonly string[]>> = {
   elysia: ["http", "server.ts"],
-  pino: ["main.ts"],
+  pino: ["log.ts"],
   "fast-jwt": ["auth"],
   "bun:sqlite": ["broker"],
 };

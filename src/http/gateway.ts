@@ -4,6 +4,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { Reads } from "./reads.ts";
+import type { Unexpected } from "./unexpected.ts";
 
 /** Where the routes get the time and chance that they hand down. */
 export interface Clock {
@@ -31,7 +32,9 @@ export interface Gateway {
   readonly reads: Reads;
   readonly limits: StreamLimits;
   readonly clock: Clock;
+  /** Never throws. */
   readonly log: Log;
+  readonly unexpected: Unexpected;
   /** Rejects when the store takes no publish. */
   readonly checkStore: () => Promise<void>;
   /** True once the node is being stopped: it takes no new streams, and says that it is not ready. */

@@ -36,6 +36,10 @@ export interface GatewayOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Default: a free one, which stays the same over restarts. */
   readonly port?: number;
+  /** A descriptor that its log goes to. Default: into `output`. */
+  readonly stderr?: number;
+  /** A file that is run in it before its own first line. */
+  readonly preload?: string;
 }
 
 const ROOT = join(import.meta.dir, "..", "..");
@@ -66,7 +70,7 @@ export class Gateway implements AsyncDisposable {
   readonly url: string;
   /** Holds the data folder and nothing else. */
   readonly folder: string;
-  readonly #settings: Readonly<Record<string, string>>;
+  readonly #options: GatewayOptions;
   #child: Bun.Subprocess | null = null;
   #output = "";
   #changed = Promise.withResolvers<void>();
@@ -75,7 +79,7 @@ export class Gateway implements AsyncDisposable {
     this.folder = folder;
     this.port = options.port ?? freePort();
     this.url = `http://127.0.0.1:${this.port}`;
-    this.#settings = options.settings ?? {};
+    this.#options = options;
   }
 
   get pid(): number {
@@ -105,11 +109,13 @@ export class Gateway implements AsyncDisposable {
   /** Starts the process and waits for nothing. */
   launch(settings: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== null) throw new Error("The gateway is running already.");
-    this.#child = Bun.spawn([process.execPath, "src/main.ts"], {
+    const { preload, stderr = "pipe" } = this.#options;
+    const flags = preload === undefined ? [] : ["--preload", preload];
+    this.#child = Bun.spawn([process.execPath, ...flags, "src/main.ts"], {
       cwd: ROOT,
       stdin: "ignore",
       stdout: "pipe",
-      stderr: "pipe",
+      stderr,
       env: {
         PATH: process.env["PATH"] ?? "",
         HOME: process.env["HOME"] ?? "",
@@ -118,12 +124,12 @@ export class Gateway implements AsyncDisposable {
         SOCKET_HOST: "127.0.0.1",
         SOCKET_DATA: join(this.folder, "data"),
         SOCKET_DRAIN: "0",
-        ...this.#settings,
+        ...this.#options.settings,
         ...settings,
       },
     });
     void this.#collect(this.#child.stdout as ReadableStream<Uint8Array>);
-    void this.#collect(this.#child.stderr as ReadableStream<Uint8Array>);
+    if (stderr === "pipe") void this.#collect(this.#child.stderr as ReadableStream<Uint8Array>);
   }
 
   /** Resolves once it has written this text; rejects when it ends without. */
