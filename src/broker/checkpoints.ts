@@ -51,9 +51,11 @@ export class Checkpoints {
     if (this.#phase !== "idle" || this.#pages < MAX_PAGES) return;
     this.#phase = "first";
     this.#pages = 0;
-    this.#thread ??= this.#start();
-    this.#thread.ref();
-    this.#thread.postMessage(this.#path, []);
+    this.#attempt(() => {
+      this.#thread ??= this.#start();
+      this.#thread.ref();
+      this.#thread.postMessage(this.#path, []);
+    });
   }
 
   /** Resolves once the thread has let go of the file. */
@@ -69,7 +71,7 @@ export class Checkpoints {
 
   #start(): Worker {
     const thread = new Worker(new URL("checkpoint-thread.ts", import.meta.url));
-    thread.on("message", () => this.#done());
+    thread.on("message", () => this.#attempt(() => this.#done()));
     thread.on("error", (error) => this.#fail(error));
     thread.on("exit", () => this.#fail("it ended"));
     return thread;
@@ -92,7 +94,20 @@ export class Checkpoints {
     if (this.#phase === "none") return;
     this.#log("warn", "checkpoints run on the event loop: their thread failed", { error: String(error) });
     this.#phase = "none";
-    this.#db.run("PRAGMA wal_autocheckpoint = 1000");
+    try {
+      this.#db.run("PRAGMA wal_autocheckpoint = 1000");
+    } catch (again) {
+      this.#log("error", "the log of the store is not moved into its file any more", { error: String(again) });
+    }
     this.#resume();
+  }
+
+  /** What is thrown here ends neither a commit that was made nor the process, whose events some of it are. */
+  #attempt(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 }

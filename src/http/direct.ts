@@ -8,25 +8,34 @@ interface DirectController {
   close(error?: Error): void;
 }
 
-/**
- * A stream's body as a sink, by Bun's direct stream: no queue of its own, 5 KiB a stream where a default stream takes 9.
- *
- * `opened` is called once the body is being sent, which a HEAD request never does; `gone` when the listener has left,
- * but not after `end` or `abort`; `drained` when a full sink takes bytes again.
- */
+/** What a stream's body tells its owner. What they throw is for `failed`, so that the runtime, which calls them, goes on. */
+export interface DirectEvents {
+  /** The body is being sent, which a HEAD request never asks for. When it throws, the stream ends and its listener has left. */
+  readonly opened: (sink: Sink) => void;
+  /** The listener has left; not after `end` or `abort`. */
+  readonly gone: () => void;
+  /** The sink was full and takes bytes again. */
+  readonly drained: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** A stream's body as a sink, by Bun's direct stream: no queue of its own, 5 KiB a stream where a default stream takes 9. */
 export class DirectSink implements Sink {
   readonly body: ReadableStream;
-  readonly #drained: () => void;
+  readonly #events: DirectEvents;
   #controller: DirectController | null = null;
   #finish: () => void = () => undefined;
 
-  constructor(opened: (sink: DirectSink) => void, gone: () => void, drained: () => void) {
-    this.#drained = drained;
+  constructor(events: DirectEvents) {
+    this.#events = events;
     this.body = new ReadableStream({
       type: "direct",
       pull: (controller: unknown) => {
         this.#controller = controller as DirectController;
-        opened(this);
+        if (!this.#attempt(() => events.opened(this))) {
+          this.end(); // with an error Bun would print it, and the source around it
+          this.#attempt(events.gone);
+        }
         // The stream lasts as long as this promise.
         return new Promise<void>((resolve) => {
           this.#finish = resolve;
@@ -37,7 +46,7 @@ export class DirectSink implements Sink {
         if (this.#controller === null) return;
         this.#controller = null;
         this.#finish();
-        gone();
+        this.#attempt(events.gone);
       },
     } as unknown as UnderlyingDefaultSource);
   }
@@ -45,7 +54,11 @@ export class DirectSink implements Sink {
   write(bytes: Uint8Array): boolean {
     const written = this.#controller?.write(bytes);
     if (typeof written !== "object") return true;
-    written.then(this.#drained, () => undefined); // rejected when the listener has left: `cancel` tells that
+    // rejected when the listener has left: `cancel` tells that
+    void written.then(
+      () => this.#attempt(this.#events.drained),
+      () => undefined,
+    );
     return false;
   }
 
@@ -61,7 +74,17 @@ export class DirectSink implements Sink {
     const controller = this.#controller;
     if (controller === null) return;
     this.#controller = null;
-    controller.close(error);
+    this.#attempt(() => controller.close(error));
     this.#finish();
+  }
+
+  #attempt(run: () => void): boolean {
+    try {
+      run();
+      return true;
+    } catch (error) {
+      this.#events.failed(error);
+      return false;
+    }
   }
 }

@@ -185,8 +185,8 @@ function open(
 
   let subscriber: Subscriber | null = null;
   const openedAtMs = clock.elapsed();
-  const sink = new DirectSink(
-    (self) => {
+  const sink = new DirectSink({
+    opened: (self) => {
       limits.opened(grant.app, address);
       subscriber = hub.join(grant.app.id, selection, format, self, {
         id,
@@ -202,9 +202,10 @@ function open(
       });
       if (gateway.draining) hub.close(subscriber, "drain", true); // the stop began since it was admitted
     },
-    () => subscriber !== null && hub.leave(subscriber),
-    () => subscriber !== null && hub.drained(subscriber),
-  );
+    gone: () => subscriber !== null && hub.leave(subscriber),
+    drained: () => subscriber !== null && hub.drained(subscriber),
+    failed: (error) => log("error", "unexpected error of a stream", { stream: id, app: grant.app.id, error }),
+  });
   liftTimeout();
   // Nothing would end a connection that is kept after the stream and whose other end is gone.
   headers["Connection"] = "close";

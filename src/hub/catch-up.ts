@@ -21,7 +21,9 @@ export interface CatchUpOptions {
   readonly later: (subscriber: Subscriber) => void;
   /** Takes from the running turn what as many writes cost. */
   readonly spend: (writes: number) => void;
-  readonly report: (error: unknown) => void;
+  /** Told of a subscriber that cannot go on. */
+  readonly failed: (subscriber: Subscriber, error: unknown) => void;
+  readonly report: (error: unknown, of: { readonly app: string }) => void;
 }
 
 /** The one mechanism for first replay, for a sink that drained and for the repair after an outage. */
@@ -94,17 +96,19 @@ export class CatchUp {
     const { feed } = subscriber;
     const { generation } = feed;
     subscriber.reading = true;
-    this.#page(feed, subscriber.position).then(
-      (page) => {
-        subscriber.reading = false;
-        if (feed.generation === generation) subscriber.page = page; // else a break came: read again
-        this.#options.again(subscriber);
-      },
-      () => {
-        subscriber.reading = false;
-        this.#options.later(subscriber);
-      },
-    );
+    this.#page(feed, subscriber.position)
+      .then(
+        (page) => {
+          subscriber.reading = false;
+          if (feed.generation === generation) subscriber.page = page; // else a break came: read again
+          this.#options.again(subscriber);
+        },
+        () => {
+          subscriber.reading = false;
+          this.#options.later(subscriber);
+        },
+      )
+      .catch((error: unknown) => this.#options.failed(subscriber, error));
   }
 
   /** Those who wait at the same position share one read. */
@@ -117,7 +121,7 @@ export class CatchUp {
         .read(feed.app, feed.selection, after, PAGE_MESSAGES)
         .then((read) => new FramedPage(read, feed.format))
         .catch((error: unknown) => {
-          this.#options.report(error); // once, however many wait for it
+          this.#options.report(error, { app: feed.app }); // once, however many wait for it
           throw error;
         })
         .finally(() => {

@@ -22,6 +22,8 @@ export interface HubLimits {
   readonly logBudgetBytes: number;
 }
 
+export type Report = (error: unknown, of: { readonly app: AppId; readonly stream?: string }) => void;
+
 export interface HubOptions {
   readonly broker: Pick<Broker, "read" | "follow" | "unfollow">;
   /** Runs a function in a later turn of the event loop; `setImmediate`, but for tests. */
@@ -34,8 +36,8 @@ export interface HubOptions {
   readonly heartbeatMs: number;
   /** How long a full socket may stay full; 0: for ever. */
   readonly stallMs: number;
-  /** Told what was unexpected. */
-  readonly report: (error: unknown) => void;
+  /** Told what was unexpected, and whom it befell. Must not throw. */
+  readonly report: Report;
   readonly limits?: Partial<HubLimits>;
 }
 
@@ -149,10 +151,15 @@ export class Hub implements Listener {
   close(subscriber: Subscriber, reason: CloseReason, reconnect: boolean): void {
     if (subscriber.closed) return;
     this.#remove(subscriber, reason);
-    if (subscriber.full) return subscriber.sink.abort();
-    // With the time to wait once more: one that was behind may not have been told it yet.
-    subscriber.sink.write(closeFrame(reason, reconnect, reconnect ? subscriber.options.retryMs : undefined));
-    subscriber.sink.end();
+    if (subscriber.full) return this.#abort(subscriber);
+    try {
+      // With the time to wait once more: one that was behind may not have been told it yet.
+      subscriber.sink.write(closeFrame(reason, reconnect, reconnect ? subscriber.options.retryMs : undefined));
+      subscriber.sink.end();
+    } catch (error) {
+      this.#reportOf(subscriber, error);
+      this.#abort(subscriber);
+    }
   }
 
   /** Ends at most so many streams, whichever they are. */
@@ -163,11 +170,7 @@ export class Hub implements Listener {
         for (const subscriber of feed.subscribers) {
           if (left === 0) return;
           left -= 1;
-          try {
-            this.close(subscriber, reason, reconnect);
-          } catch (error) {
-            this.#options.report(error); // the others are ended all the same
-          }
+          this.close(subscriber, reason, reconnect);
         }
       }
     }
@@ -215,16 +218,16 @@ export class Hub implements Listener {
 
   #follow(app: App, feed: Feed): void {
     const { generation } = feed;
-    this.#options.broker.follow(app.id, feed.selection).then(
-      (at) => {
+    this.#options.broker
+      .follow(app.id, feed.selection)
+      .then((at) => {
         if (feed.generation !== generation) return;
         feed.ready(at, app.mark?.epoch === at.epoch ? app.mark.seq : 0);
         const [only] = feed.subscribers;
         if (feed.subscribers.size === 1) return this.#begin(only!);
         for (const subscriber of feed.subscribers) this.#enqueue(subscriber);
-      },
-      (error: unknown) => this.#options.report(error),
-    );
+      })
+      .catch((error: unknown) => this.#failed(feed, error)); // nothing would be sent to its streams any more
   }
 
   /** Up to where nothing of the feed's selection is missing, in the epoch of its floor. */
@@ -258,7 +261,12 @@ export class Hub implements Listener {
   /** Sends a batch to one subscriber of a feed, and answers whether the slice has room for a further one. */
   readonly #visit = (subscriber: Subscriber, bytes: Uint8Array | null): boolean => {
     this.#turns.spend(1);
-    if (bytes !== null) this.#send(subscriber, bytes);
+    if (bytes === null) return this.#turns.room;
+    try {
+      this.#send(subscriber, bytes);
+    } catch (error) {
+      this.#failed(subscriber, error); // the rest of the feed goes on
+    }
     return this.#turns.room;
   };
 
@@ -273,16 +281,25 @@ export class Hub implements Listener {
 
   /** What threw may have left a stream without something: it is reset, and resumes from the id that it had. */
   #failed(item: Feed | Subscriber, error: unknown): void {
-    this.#options.report(error);
+    if (item instanceof Subscriber) this.#reportOf(item, error);
+    else this.#options.report(error, { app: item.app });
     for (const subscriber of item instanceof Subscriber ? [item] : item.subscribers) {
       if (subscriber.closed) continue;
       this.#remove(subscriber, "error");
-      try {
-        subscriber.sink.abort();
-      } catch (again) {
-        this.#options.report(again);
-      }
+      this.#abort(subscriber);
     }
+  }
+
+  #abort(subscriber: Subscriber): void {
+    try {
+      subscriber.sink.abort();
+    } catch (error) {
+      this.#reportOf(subscriber, error);
+    }
+  }
+
+  #reportOf({ feed, options }: Subscriber, error: unknown): void {
+    this.#options.report(error, { app: feed.app, stream: options.id });
   }
 
   #remove(subscriber: Subscriber, reason: CloseReason): void {
@@ -300,9 +317,15 @@ export class Hub implements Listener {
       app.feeds.delete(keyOf(feed.selection, feed.format));
       app.subscribers.remove(feed);
       feed.close();
-      this.#options.broker.unfollow(app.id, feed.selection).catch((error: unknown) => this.#options.report(error));
+      this.#options.broker
+        .unfollow(app.id, feed.selection)
+        .catch((error: unknown) => this.#options.report(error, { app: app.id }));
     }
-    subscriber.options.onClose(reason);
+    try {
+      subscriber.options.onClose(reason);
+    } catch (error) {
+      this.#reportOf(subscriber, error);
+    }
   }
 }
 

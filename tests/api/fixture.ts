@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { connect } from "node:net";
 import { loadConfig } from "../../src/config.ts";
 import { ERRORS, type ErrorType } from "../../src/core/errors.ts";
-import type { Clock } from "../../src/http/gateway.ts";
+import type { Clock, Log } from "../../src/http/gateway.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
 
 export const SECRET = "secret-of-the-default-app-in-these-tests";
@@ -13,10 +13,12 @@ export interface Options {
   /** Apps as the settings file has them, in place of the app `default` with SECRET. */
   readonly apps?: readonly Readonly<Record<string, unknown>>[];
   readonly clock?: Clock;
+  /** Told what the server logs, beside the check that no line of it is an error. */
+  readonly log?: Log;
 }
 
 /** The real server in this process on a free port, with messages in memory. Ends with `await using`. */
-export async function serve({ settings = {}, apps, clock }: Options = {}): Promise<Server> {
+export async function serve({ settings = {}, apps, clock, log }: Options = {}): Promise<Server> {
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
   const loaded = loadConfig({
     argv: ["--host", "127.0.0.1", "--broker", "memory:"],
@@ -26,7 +28,10 @@ export async function serve({ settings = {}, apps, clock }: Options = {}): Promi
   const unexpected: unknown[] = [];
   const running = await startServer(
     loaded,
-    (level, _message, fields) => level === "error" && unexpected.push(fields),
+    (level, message, fields) => {
+      if (level === "error") unexpected.push(fields);
+      log?.(level, message, fields);
+    },
     clock === undefined ? {} : { clock },
   );
   return new Server(running, unexpected);

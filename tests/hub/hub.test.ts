@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Broker } from "../../src/broker/broker.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import type { Sink } from "../../src/hub/subscriber.ts";
@@ -12,9 +13,9 @@ const fail = (): never => {
 
 const THROWING: Sink = { ...SINK, write: fail };
 
-async function setUp() {
-  const broker = await memoryBroker();
-  const reported: unknown[] = [];
+async function setUp(parts: Partial<Broker> = {}, onClose: () => void = () => undefined) {
+  const broker: Broker = Object.assign(await memoryBroker(), parts);
+  const reported: [error: unknown, of: object][] = [];
   const hub = new Hub({
     broker,
     schedule: setImmediate,
@@ -22,7 +23,7 @@ async function setUp() {
     random: () => 0,
     heartbeatMs: 0,
     stallMs: 0,
-    report: (error) => reported.push(error),
+    report: (error, of) => reported.push([error, of]),
   });
   await broker.start(hub);
   const closed: string[] = [];
@@ -34,7 +35,10 @@ async function setUp() {
       endReason: "max_age",
       retryMs: 2000,
       expiresAt: null,
-      onClose: (reason) => closed.push(`${names.join(",")} ${reason}`),
+      onClose: (reason) => {
+        closed.push(`${names.join(",")} ${reason}`);
+        onClose();
+      },
     });
   const publish = (channel: string) => broker.publish("app", [{ channel, event: null, data: "x", json: false }]);
   return { hub, join, publish, closed, reported };
@@ -51,27 +55,60 @@ test("streams are counted once each, by whichever of their names a channel is ma
   expect([...hub.channels("app")]).toEqual([]);
 });
 
-test("a stream whose sink throws is ended with `error`, and the others go on", async () => {
+/** A sink that takes what comes until it is to throw. */
+class Breaking implements Sink {
+  broken = false;
+  text = "";
+  aborted = false;
+  write(bytes: Uint8Array): boolean {
+    if (this.broken) fail();
+    this.text += new TextDecoder().decode(bytes);
+    return true;
+  }
+  end(): void {}
+  abort(): void {
+    this.aborted = true;
+  }
+}
+
+test("a stream whose sink throws is ended with `error`, and the others of its feed and of other feeds go on", async () => {
   const { hub, join, publish, closed, reported } = await setUp();
-  let broken = false;
-  let sent = "";
-  join(["a"], { ...SINK, write: (bytes) => (sent += new TextDecoder().decode(bytes)).length > 0 });
-  join(["b"], {
-    ...SINK,
-    write: () => {
-      if (broken) throw new Error("unexpected");
-      return true;
-    },
-  });
+  const [first, breaking, last, other] = [new Breaking(), new Breaking(), new Breaking(), new Breaking()];
+  for (const sink of [first, breaking, last]) join(["b"], sink);
+  join(["a"], other);
   await new Promise(setImmediate);
-  broken = true;
-  await publish("b");
-  const { epoch, seq } = await publish("a");
+  breaking.broken = true;
+  const { epoch, seq } = await publish("b");
+  await publish("a");
   await new Promise(setImmediate);
-  expect(sent).toContain(`id: ${epoch}-${seq}\n`);
+  for (const sink of [first, last]) expect(sink.text).toContain(`id: ${epoch}-${seq}\n`);
+  expect(other.text).toContain(`id: ${epoch}-${seq + 1}\n`);
   expect(closed).toEqual(["b error"]);
-  expect(reported.map(String)).toContain("Error: unexpected");
-  expect(hub.streams()).toBe(1);
+  expect(breaking.aborted).toBe(true);
+  expect(reported).toEqual([[new Error("unexpected"), { app: "app", stream: "b" }]]);
+  expect(hub.streams()).toBe(3);
+});
+
+test("an owner of streams that throws when it is told their ends is reported, and their places are free", async () => {
+  const { hub, join, reported } = await setUp({}, fail);
+  hub.leave(join(["a"]));
+  hub.close(join(["a"]), "drain", true);
+  expect(reported.map(([, of]) => of)).toEqual([
+    { app: "app", stream: "a" },
+    { app: "app", stream: "a" },
+  ]);
+  expect(hub.streams()).toBe(0);
+  expect(hub.count("app", "a")).toBe(0);
+});
+
+test("streams of a selection that cannot be followed are ended, so that they come back", async () => {
+  const { hub, join, closed, reported } = await setUp({ follow: () => Promise.reject(new Error("away")) });
+  join(["a"]);
+  join(["a"]);
+  await new Promise(setImmediate);
+  expect(closed).toEqual(["a error", "a error"]);
+  expect(reported).toEqual([[new Error("away"), { app: "app" }]]);
+  expect(hub.streams()).toBe(0);
 });
 
 test("some streams are ended at a time, over all apps", async () => {
@@ -110,12 +147,19 @@ test("a stream whose socket is full when it is ended is reset, since it cannot b
   expect(calls).toEqual(["abort"]);
 });
 
-test("a sink that throws when its stream is ended keeps no other from being ended", async () => {
-  const { hub, join, reported } = await setUp();
-  join(["a"], { ...SINK, end: fail });
-  join(["a"]);
-  hub.closeSome(2, "drain", true);
-  expect(hub.streams()).toBe(0);
+test("a sink that throws when its stream is ended is reset, and keeps no other from being ended in order", async () => {
+  const { hub, join, closed, reported } = await setUp();
+  const sinks = [new Breaking(), new Breaking(), new Breaking()];
+  for (const sink of sinks) join(["a"], sink);
+  await new Promise(setImmediate);
+  sinks[1]!.broken = true;
+  hub.closeSome(3, "drain", true);
+  expect(closed).toEqual(["a drain", "a drain", "a drain"]);
+  expect(sinks.map(({ aborted, text }) => [aborted, text.includes("socket:close")])).toEqual([
+    [false, true],
+    [true, false],
+    [false, true],
+  ]);
   expect(reported).toHaveLength(1);
 });
 
