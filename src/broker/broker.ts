@@ -66,6 +66,15 @@ export interface Receipt {
   readonly repeated: readonly number[] | null;
 }
 
+/** What was decided about an app's grants, which must outlive this process: a revocation, a renewal. */
+export interface Note {
+  /** At most 600 characters. A note takes the place of an earlier one of the same key. */
+  readonly key: string;
+  readonly value: string;
+  /** When it may be forgotten, in milliseconds since 1970. */
+  readonly until: number;
+}
+
 export interface ChannelSummary {
   readonly channel: string;
   /** The oldest and newest message that is kept; null when none is. */
@@ -84,6 +93,13 @@ export interface Retention {
   readonly channels: number;
 }
 
+export interface StartOptions {
+  /** Told of every note that is kept, before the start resolves, and of each new one. Never throws. */
+  readonly noted?: (app: AppId, note: Note) => void;
+  /** Ends the wait for another process: the start rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Stores and carries messages. Storing, numbering and announcing are one step.
  *
@@ -92,10 +108,10 @@ export interface Retention {
  */
 export interface Broker {
   /**
-   * Resolves once the store can be used, which may take until another process lets go of it; rejects with the signal's
-   * reason when that is aborted while it waits. Called once, before anything else.
+   * Resolves once the store can be used, which may take until another process lets go of it. Called once, before anything
+   * else.
    */
-  start(listener: Listener, signal?: AbortSignal): Promise<void>;
+  start(listener: Listener, options?: StartOptions): Promise<void>;
 
   /**
    * Keeps all of the drafts or none, with consecutive positions. Resolves once they are kept, in the sense of the
@@ -123,6 +139,9 @@ export interface Broker {
    *  `unfollow` as `follow`. Waits through an outage. */
   follow(app: AppId, selection: Selection): Promise<Position>;
   unfollow(app: AppId, selection: Selection): Promise<void>;
+
+  /** Keeps a note as it keeps messages. Resolves once it is kept and this node was told. Rejects with `unavailable`. */
+  note(app: AppId, note: Note): Promise<void>;
 
   /** Null for a channel that holds no history. */
   channel(app: AppId, name: string): Promise<ChannelSummary | null>;

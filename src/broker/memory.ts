@@ -8,11 +8,13 @@ import type {
   BrokerOptions,
   ChannelSummary,
   Listener,
+  Note,
   Once,
   Page,
   Receipt,
   Retention,
   Start,
+  StartOptions,
 } from "./broker.ts";
 import { matcher, newChannel, type ChannelRecord } from "./channels.ts";
 import { PAGE_BYTES, TRIM_STEP, History, digestOf, exceeds, randomEpoch } from "./history.ts";
@@ -42,6 +44,7 @@ export class MemoryBroker implements Broker {
   readonly #pending: { app: AppId; messages: readonly Message[] }[] = [];
   #delivering = false;
   #listener: Listener | null = null;
+  #noted: (app: AppId, note: Note) => void = () => undefined;
   /** So that each step of retention begins with another app. */
   #turn = 0;
 
@@ -49,8 +52,9 @@ export class MemoryBroker implements Broker {
     this.#options = options;
   }
 
-  async start(listener: Listener): Promise<void> {
+  async start(listener: Listener, { noted = () => undefined }: StartOptions = {}): Promise<void> {
     this.#listener = listener;
+    this.#noted = noted;
   }
 
   async publish(app: AppId, drafts: readonly Draft[], once?: Once): Promise<Receipt> {
@@ -118,6 +122,11 @@ export class MemoryBroker implements Broker {
 
   async unfollow(_app: AppId, _selection: Selection): Promise<void> {
     // everything is delivered always
+  }
+
+  /** Nobody can ask for it again: it is gone with the process, as this is. */
+  async note(app: AppId, note: Note): Promise<void> {
+    this.#noted(app, note);
   }
 
   async channel(app: AppId, name: string): Promise<ChannelSummary | null> {

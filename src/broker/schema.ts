@@ -75,6 +75,15 @@ const MIGRATIONS: readonly string[] = [
      UNIQUE (app, key)
    ) STRICT;
    CREATE INDEX keys_by_time ON keys (time);`,
+  `CREATE TABLE notes (
+     id INTEGER PRIMARY KEY,
+     app INTEGER NOT NULL,
+     key TEXT NOT NULL,
+     value TEXT NOT NULL,
+     until INTEGER NOT NULL,
+     UNIQUE (app, key)
+   ) STRICT;
+   CREATE INDEX notes_by_time ON notes (until);`,
 ];
 
 export interface OpenOptions {

@@ -4,9 +4,22 @@ import type { Selection } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { sizeOf, type Draft } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
-import type { AppId, Broker, BrokerOptions, ChannelSummary, Listener, Once, Page, Receipt, Start } from "./broker.ts";
+import type {
+  AppId,
+  Broker,
+  BrokerOptions,
+  ChannelSummary,
+  Listener,
+  Note,
+  Once,
+  Page,
+  Receipt,
+  Start,
+  StartOptions,
+} from "./broker.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { randomEpoch } from "./history.ts";
+import { Notes } from "./notes.ts";
 import { Places } from "./places.ts";
 import { Reading, summaryOf } from "./reading.ts";
 import { takeLock } from "./lock.ts";
@@ -43,7 +56,9 @@ interface Opened {
   readonly store: Store;
   readonly reading: Reading;
   readonly trimming: Trimming;
+  readonly notes: Notes;
   readonly listener: Listener;
+  readonly noted: (app: AppId, note: Note) => void;
 }
 
 /**
@@ -71,7 +86,7 @@ export class SqliteBroker implements Broker {
     this.#schedule = options.schedule ?? setImmediate;
   }
 
-  async start(listener: Listener, signal?: AbortSignal): Promise<void> {
+  async start(listener: Listener, { noted = () => undefined, signal }: StartOptions = {}): Promise<void> {
     let lock: Database | undefined;
     let db: Database | undefined;
     let statements: Statements | undefined;
@@ -89,9 +104,11 @@ export class SqliteBroker implements Broker {
       const places = new Places(statements);
       const store = new Store(db, places, statements, this.#options);
       const reading = new Reading(places, statements);
-      const trimming = new Trimming(store, places, statements, this.#options);
+      const notes = new Notes(store, statements);
+      const trimming = new Trimming(store, places, notes, statements, this.#options);
       const checkpoints = new Checkpoints(this.#path, db, this.#options.log, () => this.#arm());
-      this.#opened = { db, lock, checkpoints, statements, store, reading, trimming, listener };
+      for (const [app, note] of notes.all(this.#options.now())) noted(app, note);
+      this.#opened = { db, lock, checkpoints, statements, store, reading, trimming, notes, listener, noted };
     } catch (error) {
       statements?.close();
       db?.close();
@@ -127,6 +144,14 @@ export class SqliteBroker implements Broker {
 
   async unfollow(_app: AppId, _selection: Selection): Promise<void> {
     // everything is delivered always
+  }
+
+  async note(app: AppId, note: Note): Promise<void> {
+    this.#use(({ notes, checkpoints, noted }) => {
+      notes.keep(app, note);
+      checkpoints.wrote(0, 0, 3); // in three indexes
+      noted(app, note);
+    });
   }
 
   async channel(app: AppId, name: string): Promise<ChannelSummary | null> {

@@ -1,6 +1,7 @@
 import type { BrokerOptions, Retention } from "./broker.ts";
 import type { ChannelRecord } from "./channels.ts";
 import { TRIM_STEP, exceeds } from "./history.ts";
+import type { Notes } from "./notes.ts";
 import { IN_BUCKETS, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 import type { Store, StoredHistory } from "./store.ts";
@@ -8,10 +9,11 @@ import type { Store, StoredHistory } from "./store.ts";
 /** Forgetting one channel takes about as long as dropping so many messages. */
 const FORGET_COST = 5;
 
-/** Retention in steps that each drop at most `TRIM_STEP` messages, channels and keys, in one transaction. */
+/** Retention in steps that each drop at most `TRIM_STEP` messages, channels, keys and notes, in one transaction. */
 export class Trimming {
   readonly #store: Store;
   readonly #places: Places;
+  readonly #notes: Notes;
   readonly #options: BrokerOptions;
   /** So that each step begins with another app. */
   #turn = 0;
@@ -24,9 +26,10 @@ export class Trimming {
   readonly #oldKeys: Query<[number]>;
   readonly #dropKey: Query<[]>;
 
-  constructor(store: Store, places: Places, statements: Statements, options: BrokerOptions) {
+  constructor(store: Store, places: Places, notes: Notes, statements: Statements, options: BrokerOptions) {
     this.#store = store;
     this.#places = places;
+    this.#notes = notes;
     this.#options = options;
     this.#ofChannel = statements.prepare(`SELECT seq, ordinal, volume FROM messages WHERE ${IN_BUCKETS}`);
     this.#ofApp = statements.prepare(
@@ -55,6 +58,7 @@ export class Trimming {
         left -= done;
       }
       if (left > 0) left -= this.#keys(left);
+      if (left > 0) left -= this.#notes.trim(this.#options.now(), left);
       return { dropped: TRIM_STEP - left, more: left <= 0 };
     });
   }

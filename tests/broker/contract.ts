@@ -401,4 +401,26 @@ export function contract(driver: string, open: (settings: Settings) => Promise<O
       expect(await broker.channel("app", "room.old")).toBeNull();
     });
   });
+
+  describe(`${driver}: notes`, () => {
+    test("the node is told of a note before it is acknowledged, each app's under its name", async () => {
+      const { broker, end } = await open(new Settings());
+      try {
+        const heard: string[] = [];
+        await broker.start(new Ear(), {
+          noted: (app, { key, value, until }) => void heard.push(`${app} ${key}=${value} ${until}`),
+        });
+        await broker.note("app", { key: "a", value: "1", until: 2_000_000 });
+        expect(heard).toEqual(["app a=1 2000000"]);
+        await Promise.all([
+          broker.note("app", { key: "a", value: "2", until: 3_000_000 }),
+          broker.note("other", { key: "a", value: "", until: 2_000_000 }),
+        ]);
+        expect(heard.slice(1)).toEqual(["app a=2 3000000", "other a= 2000000"]);
+        expect((await broker.publish("app", [draft("a")])).seq).toBe(1); // a note is no message
+      } finally {
+        await end();
+      }
+    });
+  });
 }

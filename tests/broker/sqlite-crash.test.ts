@@ -115,7 +115,7 @@ test("a wait for the store ends with the signal, and leaves the one that has it 
   const ended = new AbortController();
   const pause = async (): Promise<void> => ended.abort("SIGTERM");
   const second = new SqliteBroker(path, "normal", Object.assign(new Settings(), { pause }));
-  expect(await rejection(second.start(new Ear(), ended.signal))).toBe("SIGTERM");
+  expect(await rejection(second.start(new Ear(), { signal: ended.signal }))).toBe("SIGTERM");
   expect((await first.publish("app", [draft("a")])).seq).toBe(1);
   await first.close();
 });

@@ -245,6 +245,51 @@ test("the log stays short under steady publishing, and a close in the middle of 
   await second.close();
 });
 
+test("a file of the first version is brought forward with all that it holds", async () => {
+  using kept = folder();
+  const path = join(kept.path, "store.db");
+  const settings = new Settings();
+  const first = await open(path, settings);
+  await first.publish("app", [draft("a", "kept")], { key: "k", subscribers: [3] });
+  await first.close();
+  const db = new Database(path);
+  db.run("DROP TABLE notes");
+  db.run("PRAGMA user_version = 1");
+  db.close();
+
+  const second = await open(path, settings);
+  expect((await read(second, ["a"])).messages.map(({ data }) => data)).toEqual(["kept"]);
+  expect((await second.publish("app", [draft("a", "kept")], { key: "k", subscribers: [] })).repeated).toEqual([3]);
+  await second.note("app", { key: "a", value: "", until: 2_000_000 });
+  await second.close();
+});
+
+test("notes outlive the process, the last of each key, until their time", async () => {
+  using kept = folder();
+  const path = join(kept.path, "store.db");
+  const settings = new Settings();
+  const first = await open(path, settings);
+  await first.note("app", { key: "a", value: "old", until: 9_000_000 });
+  await first.note("app", { key: "a", value: "new", until: 9_000_000 });
+  await first.note("app", { key: "b", value: "", until: 1_500_000 });
+  await first.note("other", { key: "a", value: "x", until: 9_000_000 });
+  await first.close();
+
+  settings.ms = 1_500_001;
+  const heard: string[] = [];
+  const second = new SqliteBroker(path, "normal", settings);
+  await second.start(new Ear(), { noted: (app, { key, value }) => void heard.push(`${app} ${key}=${value}`) });
+  expect(heard.sort()).toEqual(["app a=new", "other a=x"]);
+  await trimAll(second);
+  await second.close();
+  const db = new Database(path, { readonly: true });
+  expect(db.query("SELECT key, value FROM notes ORDER BY id").values()).toEqual([
+    ["a", "new"],
+    ["a", "x"],
+  ]);
+  db.close();
+});
+
 function foreign(): Buffer {
   using kept = folder();
   const path = join(kept.path, "other.db");
