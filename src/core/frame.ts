@@ -126,6 +126,11 @@ export function liveFrame(replayed: number): Uint8Array {
   return control("live", null, { replayed });
 }
 
+/** Told ahead of the end of a stream's grant, so that it can be renewed; `expiresAt` is RFC 3339. */
+export function expiryFrame(stream: string, expiresAt: string): Uint8Array {
+  return control("token", null, { stream, expires_at: expiresAt });
+}
+
 /** `reconnect`: whether the same address will be taken again, and `retryMs`, where it is given, after which time. */
 export function closeFrame(reason: CloseReason, reconnect: boolean, retryMs?: number): Uint8Array<ArrayBuffer> {
   return control("close", null, { reason, reconnect }, retryMs === undefined ? "" : retryLine(retryMs));

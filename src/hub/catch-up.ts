@@ -162,7 +162,7 @@ export class CatchUp {
       channels: [...feed.selection.channels, ...feed.selection.patterns],
       recovered,
       heartbeat_ms: this.#options.heartbeatMs,
-      expires_at: options.expiresAt,
+      expires_at: subscriber.expiry?.told ?? null,
     });
   }
 }

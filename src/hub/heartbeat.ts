@@ -1,4 +1,4 @@
-import { COMMENT_FRAME, type CloseReason, positionFrame } from "../core/frame.ts";
+import { COMMENT_FRAME, type CloseReason, expiryFrame, positionFrame } from "../core/frame.ts";
 import type { Feed } from "./feed.ts";
 import { Schedule } from "./schedule.ts";
 import type { Subscriber } from "./subscriber.ts";
@@ -27,7 +27,7 @@ export interface HeartbeatOptions {
   readonly failed: (subscriber: Subscriber, error: unknown) => void;
 }
 
-/** What time does to streams: heartbeats, their ends, and the end of those that have stalled. */
+/** What time does to streams: heartbeats, the notice of a grant's end, their ends, and the end of those that stalled. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   readonly #schedule = new Schedule();
@@ -43,11 +43,12 @@ export class Heartbeat {
     this.update(subscriber);
   }
 
-  /** To be called when the subscriber's sink has become full, or has drained. */
+  /** To be called when the subscriber's sink has become full or has drained, and when its expiry was changed. */
   update(subscriber: Subscriber): void {
     const { stallMs } = this.#options;
     const stalled = subscriber.full && stallMs > 0 ? subscriber.fullSinceMs + stallMs : Infinity;
-    const due = Math.min(subscriber.nextBeatMs, subscriber.options.endsAtMs, stalled);
+    const ends = Math.min(subscriber.options.ageAtMs, subscriber.expiry?.atMs ?? Infinity);
+    const due = Math.min(subscriber.nextBeatMs, ends, noticeAtMs(subscriber), stalled);
     if (due === Infinity) this.#schedule.delete(subscriber);
     else this.#schedule.set(subscriber, due);
   }
@@ -74,11 +75,15 @@ export class Heartbeat {
 
   #look(subscriber: Subscriber, now: number): void {
     const { heartbeatMs, stallMs, close, again } = this.#options;
-    const { endsAtMs, endReason } = subscriber.options;
     if (subscriber.full && stallMs > 0 && now >= subscriber.fullSinceMs + stallMs) {
       return close(subscriber, "slow", true);
     }
-    if (now >= endsAtMs) return close(subscriber, endReason, endReason === "max_age");
+    if (subscriber.expiry !== null && now >= subscriber.expiry.atMs) return close(subscriber, "expired", false);
+    if (now >= subscriber.options.ageAtMs) return close(subscriber, "max_age", true);
+    if (now >= noticeAtMs(subscriber) && subscriber.opened) {
+      subscriber.noticed = true;
+      this.#options.send(subscriber, expiryFrame(subscriber.options.id, subscriber.expiry!.told));
+    }
     if (now >= subscriber.nextBeatMs) {
       this.#beat(subscriber);
       subscriber.nextBeatMs = now + heartbeatMs;
@@ -98,4 +103,9 @@ export class Heartbeat {
       this.#options.send(subscriber, positionFrame(subscriber.position));
     } else this.#options.send(subscriber, COMMENT_FRAME);
   }
+}
+
+/** When the subscriber is to be told that its grant ends; not while it takes no data. */
+function noticeAtMs({ expiry, noticed, full }: Subscriber): number {
+  return expiry === null || noticed || full ? Infinity : expiry.noticeAtMs;
 }

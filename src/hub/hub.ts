@@ -6,7 +6,7 @@ import type { Position } from "../core/position.ts";
 import { CatchUp } from "./catch-up.ts";
 import { Feed, LogBudget } from "./feed.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { type Sink, type StreamOptions, Subscriber } from "./subscriber.ts";
+import { type Expiry, type Sink, type StreamOptions, Subscriber } from "./subscriber.ts";
 import { Subscribers } from "./subscribers.ts";
 import { Lane, Turns } from "./turns.ts";
 
@@ -145,6 +145,14 @@ export class Hub implements Listener {
   /** The listener has gone. */
   leave(subscriber: Subscriber): void {
     this.#remove(subscriber, "client");
+  }
+
+  /** Its grant ends at another time from now on, of which it is told ahead again. */
+  renew(subscriber: Subscriber, expiry: Expiry): void {
+    if (subscriber.closed) return;
+    subscriber.expiry = expiry;
+    subscriber.noticed = false;
+    this.#heartbeat.update(subscriber);
   }
 
   /** Ends a stream: it is told why where it can still be written, and reset where it cannot. */

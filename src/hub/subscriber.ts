@@ -24,17 +24,26 @@ export type Beginning =
   /** After a position that the store was asked for on a first connect, which cannot have missed anything. */
   | { readonly kind: "first"; readonly after: Position };
 
+/** When a stream's grant ends. Times are of the hub's own clock, in milliseconds. */
+export interface Expiry {
+  /** The stream is ended. */
+  readonly atMs: number;
+  /** The listener is told that the end is near. */
+  readonly noticeAtMs: number;
+  /** RFC 3339; what listeners are told. */
+  readonly told: string;
+}
+
 /** What a stream is opened with. Times are of the hub's own clock, in milliseconds. */
 export interface StreamOptions {
   readonly id: string;
   readonly beginning: Beginning;
-  /** When the stream is ended, and why. */
-  readonly endsAtMs: number;
-  readonly endReason: "expired" | "max_age";
+  /** When the stream is asked to reconnect, because it is old; Infinity for never. */
+  readonly ageAtMs: number;
+  /** Null for a grant that does not end. */
+  readonly expiry: Expiry | null;
   /** The reconnection time that the listener is given, in milliseconds. */
   readonly retryMs: number;
-  /** RFC 3339; told in `socket:open`. */
-  readonly expiresAt: string | null;
   readonly onClose: (reason: CloseReason) => void;
 }
 
@@ -67,6 +76,10 @@ export class Subscriber {
   page: FramedPage | null = null;
   reading = false;
   replayed = 0;
+  /** When its grant ends; a renewal puts another in its place. */
+  expiry: Expiry | null;
+  /** It was told that the end of its grant is near. */
+  noticed = false;
   /** When it is looked at next, when its next heartbeat is due, and since when the sink is full. */
   dueSlot = -1;
   nextBeatMs = 0;
@@ -76,7 +89,8 @@ export class Subscriber {
     this.feed = feed;
     this.sink = sink;
     this.options = options;
-    const { beginning } = options;
+    const { beginning, expiry } = options;
+    this.expiry = expiry;
     this.epoch = beginning.kind === "now" ? "" : beginning.after.epoch;
     this.seq = beginning.kind === "now" ? 0 : beginning.after.seq;
   }

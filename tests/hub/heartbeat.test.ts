@@ -43,10 +43,9 @@ async function setUp() {
 
 const OPTIONS: Omit<StreamOptions, "beginning"> = {
   id: "stream",
-  endsAtMs: Infinity,
-  endReason: "max_age",
+  ageAtMs: Infinity,
   retryMs: 2000,
-  expiresAt: null,
+  expiry: null,
   onClose: () => undefined,
 };
 

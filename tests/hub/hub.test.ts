@@ -31,10 +31,9 @@ async function setUp(parts: Partial<Broker> = {}, onClose: () => void = () => un
     hub.join(app, selectionOf(names), "plain", sink, {
       id: names.join(","),
       beginning: { kind: "now" },
-      endsAtMs: Infinity,
-      endReason: "max_age",
+      ageAtMs: Infinity,
       retryMs: 2000,
-      expiresAt: null,
+      expiry: null,
       onClose: (reason) => {
         closed.push(`${names.join(",")} ${reason}`);
         onClose();

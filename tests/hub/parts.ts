@@ -19,9 +19,8 @@ const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undef
 const OPTIONS: StreamOptions = {
   id: "stream",
   beginning: { kind: "now" },
-  endsAtMs: Infinity,
-  endReason: "max_age",
-  expiresAt: null,
+  ageAtMs: Infinity,
+  expiry: null,
   retryMs: 0,
   onClose: () => undefined,
 };

@@ -46,10 +46,9 @@ test("when many come back at once, few are read for in one turn, and each is wri
     hub.join("app", selectionOf(["a"]), "plain", sink, {
       id: "stream",
       beginning: { kind: "resume", after: { epoch, seq }, asked: "" },
-      endsAtMs: Infinity,
-      endReason: "max_age",
+      ageAtMs: Infinity,
       retryMs: 2000,
-      expiresAt: null,
+      expiry: null,
       onClose: () => undefined,
     });
   }

@@ -244,9 +244,8 @@ export class World {
     listener.subscriber = node.hub.join(APP, listener.selection, listener.format, line, {
       id: listener.name,
       beginning,
-      endsAtMs: this.#elapsedMs + this.weather.streamAgeMs,
-      endReason: "max_age",
-      expiresAt: null,
+      ageAtMs: this.#elapsedMs + this.weather.streamAgeMs,
+      expiry: null,
       retryMs: 2000,
       onClose: () => undefined,
     });
