@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import type { Server } from "bun";
 import { type OpenedApps, openApps } from "./auth/app.ts";
 import { StreamLimits } from "./auth/limits.ts";
+import { Rulings } from "./auth/rulings.ts";
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
 import type { Settings } from "./config.ts";
@@ -11,6 +12,8 @@ import { Addresses } from "./http/address.ts";
 import { failure, nextRequestId } from "./http/answer.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
+import { OpenStreams } from "./http/open-streams.ts";
+import { noted } from "./http/revoke.ts";
 import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
 import { Reads } from "./http/reads.ts";
 import { Unexpected } from "./http/unexpected.ts";
@@ -75,7 +78,6 @@ export async function startServer(
       stallMs: settings.stallMs,
       report: (error, of) => log("error", "unexpected error in the hub", { ...of, error }),
     });
-    await broker.start(hub, signal);
     const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
     const gateway: Gateway = {
       settings,
@@ -83,6 +85,8 @@ export async function startServer(
       broker,
       hub,
       limits,
+      rulings: new Rulings(),
+      streams: new OpenStreams(),
       clock,
       log,
       unexpected,
@@ -90,6 +94,7 @@ export async function startServer(
       checkStore: storeCheck(broker, clock.elapsed),
       draining: false,
     };
+    await broker.start(hub, { noted: (app, note) => noted(gateway, app, note), ...(signal && { signal }) });
     return await listen(gateway, opened);
   } catch (error) {
     await broker.close();

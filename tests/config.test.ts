@@ -48,6 +48,7 @@ describe("with no settings at all", () => {
       dataFolder: "data",
       publicChannels: [],
       corsOrigins: ["*"],
+      cookieOrigins: [],
       trustedProxies: [],
       maxDataBytes: 64 * 1024,
       maxBodyBytes: 1024 * 1024,
@@ -81,6 +82,7 @@ describe("with no settings at all", () => {
         secretFile: "data/secret",
         publicChannels: [],
         corsOrigins: ["*"],
+        cookieOrigins: [],
         retention: { count: 10_000, ageMs: 86_400_000, bytes: 1024 * 1024, appBytes: 1024 ** 3, channels: 100_000 },
         limits: {
           maxDataBytes: 64 * 1024,

@@ -13,6 +13,8 @@ export interface App {
   readonly publicPatterns: readonly string[];
   /** Origins of pages that may open streams, or `*`. */
   readonly origins: readonly string[];
+  /** Origins of pages that may open streams by a cookie; each is written out. */
+  readonly cookieOrigins: readonly string[];
   readonly retention: Retention;
   readonly limits: Limits;
 }
@@ -22,6 +24,8 @@ export class Apps {
   readonly first: App;
   /** The app where there is exactly one, else null. */
   readonly only: App | null;
+  /** The apps whose listeners may come with a cookie. */
+  readonly withCookies: readonly App[];
   readonly #byId: ReadonlyMap<string, App>;
   readonly #byDigest: ReadonlyMap<string, App>;
 
@@ -29,6 +33,7 @@ export class Apps {
   constructor(apps: readonly [App, ...App[]], digests: ReadonlyMap<string, App>) {
     this.first = apps[0];
     this.only = apps.length === 1 ? apps[0] : null;
+    this.withCookies = apps.filter(({ cookieOrigins }) => cookieOrigins.length > 0);
     this.#byId = new Map(apps.map((app) => [app.id, app]));
     this.#byDigest = digests;
   }
@@ -86,7 +91,7 @@ function secretsOf(settings: AppSettings, made: string[], warnings: string[]): r
 }
 
 function openApp(settings: AppSettings, secrets: readonly string[], digests: Map<string, App>): App {
-  const { id, secretsFrom, publicChannels, corsOrigins, retention, limits } = settings;
+  const { id, secretsFrom, publicChannels, corsOrigins, cookieOrigins, retention, limits } = settings;
   const [first, ...rest] = secrets.map((secret) => keyOf(secret, id));
   if (first === undefined) throw new ConfigError(secretsFrom, `app ${id} has no secret`);
   const app: App = Object.freeze({
@@ -94,6 +99,7 @@ function openApp(settings: AppSettings, secrets: readonly string[], digests: Map
     keys: [first, ...rest] as const,
     publicPatterns: publicChannels,
     origins: corsOrigins,
+    cookieOrigins,
     retention,
     limits,
   });

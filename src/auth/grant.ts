@@ -1,19 +1,20 @@
 import { covers } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import type { App, Apps } from "./app.ts";
-import { verifyToken } from "./token.ts";
+import type { Rulings } from "./rulings.ts";
+import { checkExpiry, readToken, type TokenGrant } from "./token.ts";
 
 /** What a request for a stream may do. */
 export interface Grant {
   readonly app: App;
-  /** By what it was granted: the app's secret, a token, or nothing but public channels. */
-  readonly kind: "secret" | "token" | "public";
+  /** By what it was granted: the app's secret, a token, one in a cookie, or nothing but public channels. */
+  readonly kind: "secret" | "token" | "cookie" | "public";
   /** Whether a channel, or everything that a pattern matches, may be listened to. */
-  allows(name: string): boolean;
+  readonly allows: (name: string) => boolean;
   /** When the grant ends, in milliseconds since 1970; null for one that does not. */
   readonly expiresAt: number | null;
-  readonly user: string | null;
-  readonly jti: string | null;
+  /** The token that was presented, and behind it the one that it was renewed with. Empty without a token. */
+  readonly tokens: readonly TokenGrant[];
 }
 
 /** What a listener's request holds; null for what is absent. An empty text is something given, and bad. */
@@ -22,6 +23,8 @@ export interface ListenerRequest {
   readonly authorization: string | null;
   /** The `token` parameter of the query. */
   readonly token: string | null;
+  /** A token in a cookie of an app that takes them. It comes by itself, so whatever else is given goes before it. */
+  readonly cookie: { readonly app: App; readonly token: string } | null;
   /** The `app` parameter of the query: an app's id. */
   readonly app: string | null;
   /** Valid names and patterns; all of them are granted or none. */
@@ -30,6 +33,7 @@ export interface ListenerRequest {
   readonly now: number;
   /** The longest life of a token; 0 for none. */
   readonly maxTtlMs: number;
+  readonly rulings: Rulings;
 }
 
 const SEND_SECRET = "send the header `Authorization: key=<app secret>` or `Authorization: Bearer <app secret>`";
@@ -76,33 +80,60 @@ const NAME_APP = ". For public channels name the app as `?app=`.";
 
 /** Null where no credential is given. */
 function grantOf(apps: Apps, request: ListenerRequest): Grant | null {
-  const { authorization, token, now, maxTtlMs } = request;
+  const { authorization, token, cookie } = request;
   if (authorization !== null && token !== null) {
     throw new ApiError("parameter_repeated", "Give either `token` or the Authorization header, not both.", "token");
   }
-  if (token !== null) return tokenGrant(apps, token, now, maxTtlMs);
-  if (authorization === null) return null;
+  if (token !== null) return tokenGrant(apps, token, request);
+  if (authorization === null) return cookie === null ? null : cookieGrant(apps, cookie, request);
   const credential = parse(authorization);
   if (credential === null) throw refusal(`The Authorization header is not understood; ${SEND_TOKEN}.`);
   const app = apps.bySecret(credential.value);
-  if (app !== null) return { app, kind: "secret", allows: () => true, expiresAt: null, user: null, jti: null };
+  if (app !== null) return { app, kind: "secret", allows: () => true, expiresAt: null, tokens: [] };
   if (credential.scheme === "bearer" && isToken(credential.value)) {
-    return tokenGrant(apps, credential.value, now, maxTtlMs);
+    return tokenGrant(apps, credential.value, request);
   }
   throw refusal(`The secret is not known; ${SEND_TOKEN}.`);
 }
 
-function tokenGrant(apps: Apps, token: string, now: number, maxTtlMs: number): Grant {
-  const { app, channels, expiresAt, user, jti } = verifyToken(apps, token, now, maxTtlMs);
+/** A token that was renewed grants what the fresh one does, also once it has expired itself. */
+function tokenGrant(apps: Apps, token: string, { wanted, now, maxTtlMs, rulings }: ListenerRequest): Grant {
+  const presented = readToken(apps, token, now, maxTtlMs);
+  const fresh = rulings.renewal(presented, now);
+  let grant = grantOfTokens([presented]);
+  if (fresh !== null) {
+    const renewed = grantOfTokens([presented, fresh]);
+    // Until it expires the presented one still grants what the fresh one does not.
+    if (presented.expiresAt <= now || wanted.every(renewed.allows)) grant = renewed;
+  }
+  checkExpiry({ expiresAt: grant.expiresAt! }, now);
+  if (isRevoked(grant, rulings)) throw refusal("The token was revoked.");
+  return grant;
+}
+
+function cookieGrant(apps: Apps, { app, token }: { app: App; token: string }, request: ListenerRequest): Grant {
+  const grant = tokenGrant(apps, token, request);
+  if (grant.app !== app) throw refusal("The cookie holds a token of another app.");
+  return { ...grant, kind: "cookie" };
+}
+
+/** Whether a token of the grant was revoked. */
+export function isRevoked({ tokens }: Pick<Grant, "tokens">, rulings: Rulings): boolean {
+  return tokens.some((token) => rulings.revoked(token));
+}
+
+/** What the last of the tokens grants. */
+export function grantOfTokens(tokens: readonly [TokenGrant, ...TokenGrant[]]): Grant {
+  const { app, channels, expiresAt } = tokens.at(-1)!;
   const allows = (name: string) => includes(channels, name) || includes(app.publicPatterns, name);
-  return { app, kind: "token", allows, expiresAt, user, jti };
+  return { app, kind: "token", allows, expiresAt, tokens };
 }
 
 function publicGrant(apps: Apps, id: string | null): Grant | null {
   const app = id === null ? apps.only : apps.byId(id);
   if (app === null) return null;
   const allows = (name: string) => includes(app.publicPatterns, name);
-  return { app, kind: "public", allows, expiresAt: null, user: null, jti: null };
+  return { app, kind: "public", allows, expiresAt: null, tokens: [] };
 }
 
 function includes(granted: readonly string[], wanted: string): boolean {
@@ -116,7 +147,7 @@ function parse(header: string): { scheme: "key" | "bearer"; value: string } | nu
 }
 
 /** The form of a JWS (RFC 7515 7.1). A secret may look like one, so it is looked up first. */
-function isToken(text: string): boolean {
+export function isToken(text: string): boolean {
   return /^[\w-]*\.[\w-]*\.[\w-]*$/.test(text);
 }
 

@@ -26,6 +26,8 @@ export interface TokenRequest {
   readonly now: number;
   /** Unique: names this token in a log and for revocation. */
   readonly jti: string;
+  /** Up to when the user's tokens were revoked; null for never. `iat` comes after it, though it counts seconds only. */
+  readonly revokedUpTo?: number | null;
 }
 
 /** What a token grants, verified. */
@@ -33,31 +35,50 @@ export interface TokenGrant {
   readonly app: App;
   readonly channels: readonly string[];
   readonly user: string | null;
+  /** Milliseconds since 1970; null where the token does not say it. */
+  readonly issuedAt: number | null;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
   readonly jti: string | null;
+  /** Names the token where it has no `jti`, and cannot be presented in its place. */
+  readonly digest: string;
 }
 
 /** A JWT for a listener (RFC 7519), signed with the app's first secret. `expiresAt` is in milliseconds since 1970. */
 export function mintToken(app: App, request: TokenRequest): { token: string; expiresAt: number } {
-  const { channels, now, ttlSeconds, jti, user } = request;
+  const { channels, now, ttlSeconds, jti, user, revokedUpTo = null } = request;
   const exp = Math.ceil(now / 1000) + ttlSeconds; // never less than what was asked for
-  const claims = { channels: [...channels], aud: AUDIENCE, iat: Math.floor(now / 1000), exp, jti };
+  const iat = Math.max(Math.floor(now / 1000), revokedUpTo === null ? 0 : Math.floor(revokedUpTo / 1000) + 1);
+  const claims = { channels: [...channels], aud: AUDIENCE, iat, exp, jti };
   return { token: app.keys[0].sign(user === undefined ? claims : { ...claims, sub: user }), expiresAt: exp * 1000 };
 }
 
-/**
- * Verifies a listener's token: HS256 and nothing else, by any secret of the app that its `kid` names (without `kid`: of
- * the only app), for our audience, with an `exp` that is ahead by at most `maxTtlMs` (0: no limit), and with a list of
- * channels. Throws ApiError `unauthorized`; the detail says what is wrong and never holds a part of the token.
- */
+/** As `readToken`, and throws ApiError `unauthorized` for a token that has expired as well. */
 export function verifyToken(apps: Apps, token: string, now: number, maxTtlMs: number): TokenGrant {
+  const grant = readToken(apps, token, now, maxTtlMs);
+  checkExpiry(grant, now);
+  return grant;
+}
+
+/** Throws ApiError `unauthorized` when the token has expired. */
+export function checkExpiry({ expiresAt }: Pick<TokenGrant, "expiresAt">, now: number): void {
+  if (expiresAt <= now) throw expired(expiresAt);
+}
+
+/**
+ * Verifies a listener's token, but for whether it has expired: HS256 and nothing else, by any secret of the app that its
+ * `kid` names (without `kid`: of the only app), for our audience, with an `exp` that is ahead by at most `maxTtlMs` (0:
+ * no limit), and with a list of channels. Throws ApiError `unauthorized`; the detail says what is wrong and never holds a
+ * part of the token.
+ */
+export function readToken(apps: Apps, token: string, now: number, maxTtlMs: number): TokenGrant {
   const app = appOf(apps, token);
   // An unknown app's token goes the same way, so that its answer is that of a wrong signature in every case.
   const claims = claimsOf(app ?? apps.first, token);
   if (app === null) throw unknownSignature();
   checkAudience(claims);
-  return { app, ...lifeOf(claims, now, maxTtlMs), channels: channelsOf(claims), ...namesOf(claims) };
+  const digest = Bun.SHA256.hash(token, "base64");
+  return { app, ...lifeOf(claims, now, maxTtlMs), channels: channelsOf(claims), ...namesOf(claims), digest };
 }
 
 /** The app that the token says it is of, null when there is none; its signature is not looked at yet. */
@@ -96,20 +117,28 @@ function checkAudience({ aud }: Claims): void {
   throw refusal(`The token is for another audience; its \`aud\` must be ${AUDIENCE}.`);
 }
 
-function lifeOf({ exp, nbf }: Claims, now: number, maxTtlMs: number): { expiresAt: number } {
+function lifeOf(
+  { exp, nbf, iat }: Claims,
+  now: number,
+  maxTtlMs: number,
+): { issuedAt: number | null; expiresAt: number } {
   if (exp === undefined) throw refusal("The token has no `exp`; it must say when it expires.");
-  if (typeof exp !== "number" || (nbf !== undefined && typeof nbf !== "number")) {
-    throw malformed("a time in it is no number");
-  }
+  if (typeof exp !== "number" || !isTime(nbf) || !isTime(iat)) throw malformed("a time in it is no number");
   if (nbf !== undefined && nbf * 1000 > now + LEEWAY_MS) throw refusal("The token is not valid yet (`nbf`).");
   const expiresAt = Math.floor(exp * 1000);
   // Beyond this a Date holds nothing (ECMA-262 21.4.1.1); a JSON number can be larger than that, or infinite.
   if (expiresAt > 8.64e15) throw malformed("its `exp` is no time");
-  if (expiresAt <= now) throw expired(exp);
-  if (maxTtlMs !== 0 && expiresAt - now > maxTtlMs + LEEWAY_MS) {
+  // From when it was issued as well, where it says so: else one that is refused now could be presented later, when a
+  // revocation of it has been forgotten.
+  const lives = expiresAt - Math.min(now, iat === undefined ? now : iat * 1000);
+  if (maxTtlMs !== 0 && lives > maxTtlMs + LEEWAY_MS) {
     throw refusal(`The token lives too long; its \`exp\` may be at most ${Math.floor(maxTtlMs / 1000)} seconds ahead.`);
   }
-  return { expiresAt };
+  return { issuedAt: iat === undefined ? null : iat * 1000, expiresAt };
+}
+
+function isTime(claim: unknown): claim is number | undefined {
+  return claim === undefined || typeof claim === "number";
 }
 
 function channelsOf(claims: Claims): readonly string[] {
@@ -153,8 +182,8 @@ function unknownSignature(): ApiError {
   return refusal("The token is not signed by a known secret.");
 }
 
-function expired(exp: unknown): ApiError {
-  const time = new Date(typeof exp === "number" ? exp * 1000 : NaN);
+function expired(expiresAt: number): ApiError {
+  const time = new Date(expiresAt);
   // A time before the year 0 or so is no date that could be written.
   return refusal(Number.isNaN(time.getTime()) ? "The token expired." : `The token expired at ${time.toISOString()}.`);
 }

@@ -23,6 +23,8 @@ export interface AppSettings {
   readonly publicChannels: readonly string[];
   /** Origins of pages, or `*`. */
   readonly corsOrigins: readonly string[];
+  /** Never `*`. */
+  readonly cookieOrigins: readonly string[];
   readonly retention: Retention;
   readonly limits: Limits;
 }
@@ -127,6 +129,7 @@ function appOf(values: Values, identity: Identity): AppSettings {
     ...identity,
     publicChannels: values.publicChannels,
     corsOrigins: values.corsOrigins,
+    cookieOrigins: values.cookieOrigins,
     retention: {
       count: values.historyCount,
       ageMs: values.historyAgeMs,

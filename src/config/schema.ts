@@ -82,6 +82,7 @@ const SCHEMA = Type.Object({
   dataFolder: text("path", "SOCKET_DATA", "data", "Folder for what is kept."),
   publicChannels: list("channels", "SOCKET_PUBLIC_CHANNELS", [], "Channels that anyone may listen to.", ONE_APP),
   corsOrigins: list("origins", "SOCKET_CORS_ORIGINS", ["*"], "Origins of pages that may open streams.", ONE_APP),
+  cookieOrigins: list("sites", "SOCKET_COOKIE_ORIGINS", [], "Origins of pages that may listen by a cookie.", ONE_APP),
   trustedProxies: list("proxies", "SOCKET_TRUSTED_PROXIES", [], "Proxies whose `X-Forwarded-*` headers count."),
 
   maxDataBytes: size("SOCKET_MAX_DATA_BYTES", "64KiB", "Data of one message.", ONE_APP),

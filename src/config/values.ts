@@ -101,6 +101,11 @@ export const KINDS = {
     list: true,
   },
   origins: { takes: "* or origins such as https://example.com, parted by commas", parse: parseOrigin, list: true },
+  sites: {
+    takes: "origins such as https://example.com, parted by commas, and no *",
+    parse: (text: string) => (text === "*" ? undefined : parseOrigin(text)),
+    list: true,
+  },
   proxies: {
     takes: "IP addresses or networks such as 10.0.0.0/8, parted by commas",
     parse: parseProxy,

@@ -14,6 +14,7 @@ export const ERRORS = {
   unauthorized: { status: 401, message: "The credential is missing or not valid." },
   forbidden: { status: 403, message: "The credential does not allow this." },
   not_found: { status: 404, message: "There is no such address." },
+  stream_not_found: { status: 404, message: "There is no such stream." },
   method_not_allowed: { status: 405, message: "The address does not take this method." },
   idempotency_conflict: { status: 409, message: "The idempotency key was used with other content." },
   payload_too_large: { status: 413, message: "The request is larger than allowed." },

@@ -9,14 +9,15 @@ export interface FailureOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** `{"code":0,"data":…,"message":"Success","Error":null}` with status 200. */
-export function success(data: unknown, requestId: string): Response {
-  return successJson(JSON.stringify(data), requestId);
+/** `{"code":0,"data":…,"message":"Success","Error":null}` with status 200. `more` are further headers. */
+export function success(data: unknown, requestId: string, more?: Readonly<Record<string, string>>): Response {
+  return successJson(JSON.stringify(data), requestId, more);
 }
 
 /** As `success`, of data that is JSON text already. */
-export function successJson(data: string, requestId: string): Response {
-  return new Response(`{"code":0,"data":${data},"message":"Success","Error":null}`, { headers: headers(requestId) });
+export function successJson(data: string, requestId: string, more?: Readonly<Record<string, string>>): Response {
+  const sent = more === undefined ? headers(requestId) : { ...headers(requestId), ...more };
+  return new Response(`{"code":0,"data":${data},"message":"Success","Error":null}`, { headers: sent });
 }
 
 /**

@@ -1,11 +1,11 @@
 import { ApiError } from "../core/errors.ts";
 import { failure, nextRequestId } from "./answer.ts";
-import { corsHeaders, isListening } from "./cors.ts";
+import { corsHeaders, isForPages } from "./cors.ts";
 import type { Gateway } from "./gateway.ts";
 
 /** The answer to whatever was thrown on the way: the only place where errors become answers. */
 export function answerError(gateway: Gateway, request: Request, path: string, error: unknown): Response {
-  const headers: Record<string, string> = isListening(path) ? corsHeaders(gateway, request, null) : {};
+  const headers: Record<string, string> = isForPages(path) ? corsHeaders(gateway, request, null) : {};
   if (error instanceof MethodNotAllowed) headers["Allow"] = error.allow;
   const log = (requestId: string, unexpected: unknown) =>
     gateway.log("error", "unexpected error", { request: requestId, path, error: unexpected });

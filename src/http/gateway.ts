@@ -1,8 +1,10 @@
 import type { Apps } from "../auth/app.ts";
+import type { Rulings } from "../auth/rulings.ts";
 import type { StreamLimits } from "../auth/limits.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import type { Reads } from "./reads.ts";
 import type { Unexpected } from "./unexpected.ts";
 
@@ -31,6 +33,8 @@ export interface Gateway {
   /** For what a request itself reads of the store. */
   readonly reads: Reads;
   readonly limits: StreamLimits;
+  readonly rulings: Rulings;
+  readonly streams: OpenStreams;
   readonly clock: Clock;
   /** Never throws. */
   readonly log: Log;

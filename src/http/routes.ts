@@ -2,13 +2,17 @@ import { type AnyElysia, Elysia, NotFoundError } from "elysia";
 import { ApiError } from "../core/errors.ts";
 import type { Addresses } from "./address.ts";
 import { channelHistory, channelList, channelState } from "./channel.ts";
+import { dropCookie, setCookie } from "./cookie.ts";
 import { options } from "./cors.ts";
 import { answerError, MethodNotAllowed } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { health, readiness } from "./health.ts";
 import { page } from "./page.ts";
+import { renew } from "./renew.ts";
+import { revoke } from "./revoke.ts";
 import { send, sendMulti } from "./send.ts";
 import { type Arrival, channelStream, selectionStream } from "./stream.ts";
+import { streamList } from "./streams.ts";
 import { subscribe } from "./subscribe.ts";
 
 /** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
@@ -16,6 +20,14 @@ export const IDLE_TIMEOUT_S = 75;
 
 /** Bodies are read by the routes themselves, strictly: the framework's own reading is never used. */
 const UNREAD = { parse: "none" } as const;
+
+/** What would be the state of a channel of that name, and is not: such a name is written with a percent there. */
+const RESERVED = new Map([
+  ["/channel/subscribe", "POST, OPTIONS"],
+  ["/channel/renew", "POST, OPTIONS"],
+  ["/channel/revoke", "POST, OPTIONS"],
+  ["/channel/cookie", "POST, DELETE, OPTIONS"],
+]);
 
 type Server = { requestIP(request: Request): { address: string } | null; timeout(request: Request, s: number): void };
 
@@ -41,17 +53,23 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
       ({ request, server }) => subscribe(gateway, request, addresses.base(peerOf(server, request), request)),
       UNREAD,
     )
-    .get("/channel/subscribe", () => {
-      throw new MethodNotAllowed("POST, OPTIONS"); // else it would be the channel of that name
-    })
+    .post("/channel/renew", ({ request }) => renew(gateway, request), UNREAD)
+    .post("/channel/revoke", ({ request }) => revoke(gateway, request), UNREAD)
+    .post("/channel/cookie", ({ request }) => setCookie(gateway, request), UNREAD)
+    .delete("/channel/cookie", ({ request }) => dropCookie(gateway, request), UNREAD)
 
     .get("/stream", ({ request, server }) => selectionStream(gateway, request, arrival(server, request)))
     .get("/channel/:channel/stream", ({ request, server, params }) =>
       channelStream(gateway, request, params.channel, arrival(server, request)),
     )
 
-    .get("/channel/:channel", ({ request, params }) => channelState(gateway, request, params.channel))
+    .get("/channel/:channel", ({ request, params }) => {
+      const methods = RESERVED.get(pathOf(request));
+      if (methods !== undefined) throw new MethodNotAllowed(methods);
+      return channelState(gateway, request, params.channel);
+    })
     .get("/channel/:channel/history", ({ request, params }) => channelHistory(gateway, request, params.channel))
+    .get("/streams", ({ request }) => streamList(gateway, request))
     .get("/channels", ({ request }) => channelList(gateway, request))
 
     .get("/", () => page(gateway))
@@ -65,7 +83,8 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
 
   /** The methods of an address as an `Allow` header has them; null where there is no such address. */
   function allowed(path: string): string | null {
-    if (path === "/channel/subscribe") return "POST, OPTIONS";
+    const reserved = RESERVED.get(path);
+    if (reserved !== undefined) return reserved;
     const methods = table.filter((route) => route.path.test(path)).map((route) => route.method);
     if (methods.length === 0) return null;
     return [...new Set(methods), ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");

@@ -22,7 +22,8 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
   const user = userOf(parameters);
   const now = gateway.clock.now();
   const jti = crypto.randomUUID();
-  const { token, expiresAt } = mintToken(app, { channels, ttlSeconds, now, jti, ...(user && { user }) });
+  const revokedUpTo = user === undefined ? null : gateway.rulings.revokedUpTo(app.id, user);
+  const { token, expiresAt } = mintToken(app, { channels, ttlSeconds, now, jti, user, revokedUpTo });
   const address = `${base}${streamPath(channels)}token=${token}`;
   if (address.length > MAX_ADDRESS_LENGTH) {
     const detail = `The channels make an address of more than ${MAX_ADDRESS_LENGTH} characters; name fewer, or a pattern.`;

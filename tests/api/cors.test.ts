@@ -46,7 +46,7 @@ describe("by default", () => {
       expect(cors(response)).toEqual({
         ...ALL,
         "access-control-allow-methods": "GET, HEAD",
-        "access-control-allow-headers": "Authorization, Cache-Control, Last-Event-ID",
+        "access-control-allow-headers": "Authorization, Cache-Control, Content-Type, Last-Event-ID",
         "access-control-max-age": "7200",
       });
     }

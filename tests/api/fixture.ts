@@ -21,8 +21,8 @@ export interface Options {
 export async function serve({ settings = {}, apps, clock, log }: Options = {}): Promise<Server> {
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
   const loaded = loadConfig({
-    argv: ["--host", "127.0.0.1", "--broker", "memory:"],
-    env: { ...env, PORT: "0", SOCKET_DRAIN: "0", ...settings },
+    argv: ["--host", "127.0.0.1"],
+    env: { ...env, PORT: "0", SOCKET_BROKER: "memory:", SOCKET_DRAIN: "0", ...settings },
     readFile: () => JSON.stringify({ apps }),
   });
   const unexpected: unknown[] = [];

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type Apps, openApps } from "../../src/auth/app.ts";
 import { authenticatePublisher, grantListener, type ListenerRequest } from "../../src/auth/grant.ts";
+import { Rulings } from "../../src/auth/rulings.ts";
 import { loadConfig } from "../../src/config.ts";
 import { BLOG, DAY_MS, NOW, oneApp, refusal, SHOP, SHOP_OLD, token, twoApps } from "./apps.ts";
 
@@ -10,8 +11,10 @@ beforeAll(() => {
   [apps, single] = [twoApps(), oneApp()];
 });
 
+const NOTHING = { authorization: null, token: null, cookie: null, app: null, rulings: new Rulings() };
+
 function request(part: Partial<ListenerRequest>): ListenerRequest {
-  return { authorization: null, token: null, app: null, wanted: ["room.1"], now: NOW, maxTtlMs: DAY_MS, ...part };
+  return { ...NOTHING, wanted: ["room.1"], now: NOW, maxTtlMs: DAY_MS, ...part };
 }
 const grant = (part: Partial<ListenerRequest>, of = apps) => grantListener(of, request(part));
 const unauthorized = async (part: Partial<ListenerRequest>, of = apps) =>
@@ -58,7 +61,7 @@ describe("by the app's secret", () => {
   test("everything of that app may be listened to", async () => {
     for (const authorization of [`key=${SHOP}`, `Bearer ${SHOP}`]) {
       const granted = grant({ authorization, wanted: ["room.1", "**"] });
-      expect(granted).toMatchObject({ kind: "secret", expiresAt: null, user: null, jti: null });
+      expect(granted).toMatchObject({ kind: "secret", expiresAt: null, tokens: [] });
       expect(granted.app.id).toBe("shop");
     }
   });
@@ -79,7 +82,11 @@ describe("by a token", () => {
     const text = token({ sub: "ann", jti: "t1" });
     for (const part of [{ token: text }, { authorization: `Bearer ${text}` }, { token: text, app: "shop" }]) {
       const granted = grant(part);
-      expect(granted).toMatchObject({ kind: "token", expiresAt: NOW + 3_600_000, user: "ann", jti: "t1" });
+      expect(granted).toMatchObject({
+        kind: "token",
+        expiresAt: NOW + 3_600_000,
+        tokens: [{ user: "ann", jti: "t1" }],
+      });
       expect(granted.app.id).toBe("shop");
       expect(granted.allows("room.1")).toBe(true);
       expect(granted.allows("room.2")).toBe(false);

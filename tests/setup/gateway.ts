@@ -226,8 +226,12 @@ export async function listened(gateway: Gateway, channel: string, streams = 1): 
 }
 
 /** `POST /channel/subscribe`: the address of a stream. `ttl` in seconds. Rejects unless it succeeded. */
-export function subscribe(gateway: Gateway, channel: string | readonly string[], ttl?: number): Promise<Address> {
-  return post<Address>(gateway, "/channel/subscribe", { channel, ttl });
+export function subscribe(
+  gateway: Gateway,
+  channel: string | readonly string[],
+  more: { readonly ttl?: number; readonly user?: string } = {},
+): Promise<Address> {
+  return post<Address>(gateway, "/channel/subscribe", { channel, ...more });
 }
 
 async function post<Data>(gateway: Gateway, path: string, body: unknown): Promise<Data> {

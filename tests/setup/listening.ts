@@ -20,10 +20,15 @@ export class Listening {
   }
 
   /** Opens the address in the page; `events` are names beside `message`. Resolves when it was asked for, not opened. */
-  static async open(page: Page, address: string, events: readonly string[] = []): Promise<Listening> {
+  static async open(
+    page: Page,
+    address: string,
+    events: readonly string[] = [],
+    withCredentials = false,
+  ): Promise<Listening> {
     await page.evaluate(
-      ([url, names]) => {
-        const source = new EventSource(url);
+      ([url, names, credentials]) => {
+        const source = new EventSource(url, { withCredentials: credentials });
         const listener: Listener = { seen: [], source };
         for (const name of ["message", ...names]) {
           source.addEventListener(name, (event) => {
@@ -33,7 +38,7 @@ export class Listening {
         }
         Object.assign(globalThis, { listener });
       },
-      [address, events] as const,
+      [address, events, withCredentials] as const,
     );
     return new Listening(page);
   }

@@ -1,0 +1,54 @@
+import type { Grant } from "../auth/grant.ts";
+import type { AppId } from "../broker/broker.ts";
+import type { Subscriber } from "../hub/subscriber.ts";
+
+/** One open stream, as its app's backend sees it. */
+export class OpenStream {
+  readonly id: string;
+  /** A renewal puts another in its place. */
+  grant: Grant;
+  /** Milliseconds since 1970. */
+  readonly openedAt: number;
+  /** Counts the streams of the node. */
+  ordinal = 0;
+  /** Null until the answer begins. */
+  subscriber: Subscriber | null = null;
+
+  constructor(id: string, grant: Grant, openedAt: number) {
+    this.id = id;
+    this.grant = grant;
+    this.openedAt = openedAt;
+  }
+
+  /** Whom its token names; null where there is none. */
+  get user(): string | null {
+    return this.grant.tokens.at(-1)?.user ?? null;
+  }
+}
+
+/** The open streams of this node, by app, in the order in which they were opened. */
+export class OpenStreams {
+  readonly #apps = new Map<AppId, Map<string, OpenStream>>();
+  #count = 0;
+
+  add(stream: OpenStream): void {
+    const { id } = stream.grant.app;
+    let streams = this.#apps.get(id);
+    if (streams === undefined) this.#apps.set(id, (streams = new Map()));
+    stream.ordinal = ++this.#count;
+    streams.set(stream.id, stream);
+  }
+
+  delete(stream: OpenStream): void {
+    this.#apps.get(stream.grant.app.id)?.delete(stream.id);
+  }
+
+  /** Null for a stream of another app as well. */
+  get(app: AppId, id: string): OpenStream | null {
+    return this.#apps.get(app)?.get(id) ?? null;
+  }
+
+  of(app: AppId): Iterable<OpenStream> {
+    return this.#apps.get(app)?.values() ?? [];
+  }
+}

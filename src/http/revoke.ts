@@ -1,0 +1,107 @@
+import type { App } from "../auth/app.ts";
+import { hits, revocation } from "../auth/rulings.ts";
+import { isToken } from "../auth/grant.ts";
+import { MAX_USER_LENGTH, readToken } from "../auth/token.ts";
+import type { AppId, Note } from "../broker/broker.ts";
+import { ApiError } from "../core/errors.ts";
+import { nextRequestId, success } from "./answer.ts";
+import type { Gateway } from "./gateway.ts";
+import type { OpenStream } from "./open-streams.ts";
+import { type Parameters, readParameters } from "./parameters.ts";
+import { publisher } from "./send.ts";
+
+/**
+ * `POST /channel/revoke`: ends the streams of a token, of a user or the one that is named, and keeps the tokens out that
+ * they have: the token with that `jti`, all of the user's that were issued until now, or those that the stream has.
+ */
+export async function revoke(gateway: Gateway, request: Request): Promise<Response> {
+  const app = publisher(gateway, request);
+  const { maxBodyBytes, maxJsonDepth } = gateway.settings;
+  const { kind, name } = named(await readParameters(request, { maxBodyBytes, maxJsonDepth }));
+  const streams = await REVOKE[kind](gateway, app, name);
+  return success({ streams }, nextRequestId());
+}
+
+/** What the broker told of an app's grants; never throws. */
+export function noted({ clock, rulings, hub, streams, log }: Gateway, app: AppId, note: Note): void {
+  try {
+    rulings.apply(app, note);
+    rulings.forget(clock.now());
+    for (const { grant, subscriber } of streams.of(app)) {
+      if (subscriber !== null && grant.tokens.some((token) => hits(note, token))) {
+        hub.close(subscriber, "revoked", false);
+      }
+    }
+  } catch (error) {
+    log("error", "a revocation could not be carried out", { app, error });
+  }
+}
+
+async function revokeUser(gateway: Gateway, app: App, user: string): Promise<number> {
+  const issuedUpTo = gateway.clock.now();
+  return await end(gateway, app, [revocation({ kind: "user", name: user, issuedUpTo }, longest(gateway))]);
+}
+
+/** By its `jti`, or by the token itself, which may have none. */
+async function revokeToken(gateway: Gateway, app: App, text: string): Promise<number> {
+  if (!isToken(text)) return await end(gateway, app, [revocation({ kind: "token", name: text }, longest(gateway))]);
+  const { apps, clock, settings } = gateway;
+  const token = readToken(apps, text, clock.now(), settings.maxTokenTtlMs);
+  if (token.app !== app) throw new ApiError("forbidden", "The token is of another app.", "token");
+  return await end(gateway, app, [revocation({ kind: "digest", name: token.digest }, token.expiresAt)]);
+}
+
+/** When the last token expires that was issued until now. */
+function longest({ clock, settings: { maxTokenTtlMs } }: Gateway): number {
+  return maxTokenTtlMs === 0 ? FOR_EVER : clock.now() + maxTokenTtlMs + SPARE_MS;
+}
+
+/** Longer than one that could be in a request's headers. */
+const MAX_TOKEN_LENGTH = 16_384;
+/** The last time that there is (ECMA-262 21.4.1.1). */
+const FOR_EVER = 8.64e15;
+/** More than the leeway with which a token's life is looked at. */
+const SPARE_MS = 60_000;
+
+async function revokeStream(gateway: Gateway, app: App, id: string): Promise<number> {
+  const stream = gateway.streams.get(app.id, id);
+  if (stream === null) throw new ApiError("stream_not_found", "No stream of that id is open.", "stream");
+  const { tokens } = stream.grant;
+  const count = await end(
+    gateway,
+    app,
+    tokens.map((token) => revocation({ kind: "digest", name: token.digest }, token.expiresAt)),
+  );
+  if (count > 0) return count;
+  // Opened by the app's secret, or because its channels are public: there is nothing to keep out.
+  if (stream.subscriber !== null) gateway.hub.close(stream.subscriber, "revoked", false);
+  return 1;
+}
+
+/** Has the notes kept, which ends the streams that they hit; answers how many those were on this node. */
+async function end({ broker, streams }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
+  const isHit = ({ grant }: OpenStream): boolean =>
+    grant.tokens.some((token) => notes.some((note) => hits(note, token)));
+  let count = 0;
+  for (const stream of streams.of(app.id)) if (isHit(stream)) count += 1;
+  for (const note of notes) await broker.note(app.id, note);
+  return count;
+}
+
+const REVOKE = { token: revokeToken, user: revokeUser, stream: revokeStream } as const;
+const KINDS = Object.keys(REVOKE) as (keyof typeof REVOKE)[];
+
+function named(parameters: Parameters): { kind: keyof typeof REVOKE; name: string } {
+  const given = KINDS.flatMap((kind) => {
+    const name = parameters.text(kind);
+    return name === undefined ? [] : [{ kind, name }];
+  });
+  const [only] = given;
+  if (only === undefined || given.length > 1) {
+    const detail = "Give one of `token` (its `jti`, or the token), `user` and `stream` (a stream's id).";
+    throw new ApiError("parameter_invalid", detail, given[1]?.kind ?? "token");
+  }
+  const most = only.kind === "token" && isToken(only.name) ? MAX_TOKEN_LENGTH : MAX_USER_LENGTH;
+  if (only.name.length > 0 && only.name.length <= most) return only;
+  throw new ApiError("parameter_invalid", `\`${only.kind}\` takes 1 to ${MAX_USER_LENGTH} characters.`, only.kind);
+}

@@ -1,0 +1,78 @@
+import { expect, test } from "bun:test";
+import { renewal, revocation, Rulings } from "../../src/auth/rulings.ts";
+import { type TokenGrant, verifyToken } from "../../src/auth/token.ts";
+import { BLOG, DAY_MS, NOW, NOW_S, refusal, token, twoApps } from "./apps.ts";
+
+const apps = twoApps();
+
+function tokenOf(claims: Record<string, unknown>, secret?: string, kid?: string): TokenGrant {
+  return verifyToken(apps, token(claims, secret, kid), NOW, DAY_MS);
+}
+
+const UNTIL = NOW + DAY_MS;
+
+test("a token is revoked by its jti, in its own app alone", () => {
+  const rulings = new Rulings();
+  rulings.apply("shop", revocation({ kind: "token", name: "t1" }, UNTIL));
+  expect(rulings.revoked(tokenOf({ jti: "t1" }))).toBe(true);
+  expect(rulings.revoked(tokenOf({ jti: "t2" }))).toBe(false);
+  expect(rulings.revoked(tokenOf({ sub: "t1" }))).toBe(false);
+  expect(rulings.revoked(tokenOf({ jti: "t1" }, BLOG, "blog"))).toBe(false);
+});
+
+test("a token without a jti is revoked by its digest", () => {
+  const rulings = new Rulings();
+  rulings.apply("shop", revocation({ kind: "digest", name: tokenOf({}).digest }, UNTIL));
+  expect(rulings.revoked(tokenOf({}))).toBe(true);
+  expect(rulings.revoked(tokenOf({ sub: "ann" }))).toBe(false);
+});
+
+test("a user's tokens are revoked that were issued up to then, or do not say when", () => {
+  const rulings = new Rulings();
+  rulings.apply("shop", revocation({ kind: "user", name: "ann", issuedUpTo: NOW }, UNTIL));
+  expect(rulings.revoked(tokenOf({ sub: "ann", iat: NOW_S - 10 }))).toBe(true);
+  expect(rulings.revoked(tokenOf({ sub: "ann", iat: NOW_S }))).toBe(true);
+  expect(rulings.revoked(tokenOf({ sub: "ann" }))).toBe(true);
+  expect(rulings.revoked(tokenOf({ sub: "ann", iat: NOW_S + 0.001 }))).toBe(false);
+  expect(rulings.revoked(tokenOf({ sub: "bob", iat: NOW_S - 10 }))).toBe(false);
+  expect(rulings.revoked(tokenOf({ iat: NOW_S - 10 }))).toBe(false);
+});
+
+test("a later revocation of a user reaches further", () => {
+  const rulings = new Rulings();
+  rulings.apply("shop", revocation({ kind: "user", name: "ann", issuedUpTo: NOW }, UNTIL));
+  rulings.apply("shop", revocation({ kind: "user", name: "ann", issuedUpTo: NOW + 5000 }, UNTIL));
+  expect(rulings.revoked(tokenOf({ sub: "ann", iat: NOW_S + 5 }))).toBe(true);
+});
+
+test("a renewal stands for the token that was presented until the fresh one expires", () => {
+  const rulings = new Rulings();
+  const presented = tokenOf({ sub: "ann" });
+  const fresh = tokenOf({ sub: "ann", jti: "f", iat: NOW_S, exp: NOW_S + 7200, channels: ["room.*"] });
+  expect(rulings.renewal(presented, NOW)).toBeNull();
+  const note = renewal(presented, fresh);
+  rulings.apply("shop", note);
+  expect(rulings.renewal(presented, NOW)).toEqual(fresh);
+  expect(rulings.renewal(presented, NOW + 7_199_999)).toEqual(fresh);
+  expect(rulings.renewal(presented, NOW + 7_200_000)).toBeNull();
+  expect(rulings.renewal(fresh, NOW)).toBeNull();
+  expect(note.value).not.toContain("eyJ"); // what is kept cannot be presented
+});
+
+test("what holds no more is forgotten", () => {
+  const rulings = new Rulings();
+  rulings.apply("shop", revocation({ kind: "token", name: "t1" }, NOW));
+  rulings.forget(NOW);
+  expect(rulings.revoked(tokenOf({ jti: "t1" }))).toBe(true);
+  rulings.forget(NOW + 60_000);
+  expect(rulings.revoked(tokenOf({ jti: "t1" }))).toBe(false);
+});
+
+test("a flood of renewals: an app that renewed a hundred thousand tokens renews no further one", async () => {
+  const rulings = new Rulings();
+  const [first, fresh] = [tokenOf({ jti: "0" }), tokenOf({ exp: NOW_S + 7200 })];
+  for (let i = 0; i < 100_000; i++) rulings.apply("shop", renewal({ ...first, digest: String(i) }, fresh));
+  await refusal("limit_exceeded", () => rulings.checkRenewal({ ...first, digest: "one more" }));
+  rulings.checkRenewal({ ...first, digest: "7" }); // is renewed again
+  rulings.checkRenewal(tokenOf({}, BLOG, "blog"));
+});
