@@ -1,22 +1,20 @@
-import { mkdirSync, readFileSync } from "node:fs";
-import type { Server } from "bun";
+import { mkdirSync } from "node:fs";
 import { type OpenedApps, openApps } from "./auth/app.ts";
 import { StreamLimits } from "./auth/limits.ts";
 import { Rulings } from "./auth/rulings.ts";
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
 import type { Settings } from "./config.ts";
+import { type Descriptors, descriptorsOfProcess, streamsBelow } from "./descriptors.ts";
 import { drain } from "./drain.ts";
 import { Hub } from "./hub/hub.ts";
-import { Addresses } from "./http/address.ts";
-import { failure, nextRequestId } from "./http/answer.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
 import { OpenStreams } from "./http/open-streams.ts";
 import { noted } from "./http/revoke.ts";
-import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
 import { Reads } from "./http/reads.ts";
 import { Unexpected } from "./http/unexpected.ts";
+import { guardOf, openListener } from "./listener.ts";
 
 /** How often streams are looked at for heartbeats, ends and stalls. */
 const TICK_MS = 100;
@@ -24,11 +22,6 @@ const TICK_MS = 100;
 const TRIM_MS = 1000;
 /** How long a stop waits for requests that are under way, of which some may never end. */
 const ANSWER_MS = 3000;
-/** How often, and after what time again, a port that is in use is asked for: for one second. */
-const PORT_ASKS = 11;
-const PORT_ASK_MS = 100;
-/** Bun's own limit answers without a body, so ours (`SOCKET_MAX_BODY_BYTES`) must always be met first. */
-const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 
 export interface RunningServer {
   /** Where it listens: `http://127.0.0.1:3000`. */
@@ -78,7 +71,8 @@ export async function startServer(
       stallMs: settings.stallMs,
       report: (error, of) => log("error", "unexpected error in the hub", { ...of, error }),
     });
-    const limits = new StreamLimits(settings.maxStreams ?? streamsByDescriptors(), (app) => hub.streams(app));
+    const descriptors = descriptorsOfProcess();
+    const limits = new StreamLimits(settings.maxStreams ?? streamsBelow(descriptors), (app) => hub.streams(app));
     const gateway: Gateway = {
       settings,
       apps: opened.apps,
@@ -95,7 +89,7 @@ export async function startServer(
       draining: false,
     };
     await broker.start(hub, { noted: (app, note) => noted(gateway, app, note), ...(signal && { signal }) });
-    return await listen(gateway, opened);
+    return await listen(gateway, opened, descriptors);
   } catch (error) {
     await broker.close();
     throw error;
@@ -111,11 +105,16 @@ function storeAddress({ broker, dataFolder }: Settings): string {
 
 const SYSTEM: Clock = { now: Date.now, elapsed: () => performance.now(), random: Math.random };
 
-async function listen(gateway: Gateway, apps: OpenedApps): Promise<RunningServer> {
-  const { settings, hub, broker, log, unexpected } = gateway;
-  const server = await bind(gateway);
+async function listen(gateway: Gateway, apps: OpenedApps, descriptors: Descriptors | null): Promise<RunningServer> {
+  const { settings, hub, broker, clock, log, unexpected } = gateway;
+  const listener = await openListener(gateway);
+  const { server } = listener;
+  const guard = guardOf(descriptors, listener, log);
   const ticking = setInterval(
-    unexpected.guard(() => hub.tick()),
+    unexpected.guard(() => {
+      hub.tick();
+      guard?.look(clock.elapsed());
+    }),
     TICK_MS,
   );
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
@@ -125,6 +124,7 @@ async function listen(gateway: Gateway, apps: OpenedApps): Promise<RunningServer
     await drain(hub, settings.drainMs, gateway.clock.elapsed);
     clearInterval(ticking);
     clearInterval(trimming);
+    guard?.end();
     const cut = setTimeout(() => void server.stop(true), ANSWER_MS);
     await server.stop();
     clearTimeout(cut);
@@ -141,32 +141,6 @@ async function listen(gateway: Gateway, apps: OpenedApps): Promise<RunningServer
   };
 }
 
-/** Listens; waits a moment for the port, since of a process that was killed the socket may outlive the store's lock. */
-async function bind(gateway: Gateway): Promise<Server<unknown>> {
-  const { settings, log } = gateway;
-  const app = routes(gateway, new Addresses(settings.publicUrl, settings.trustedProxies));
-  for (let asked = 1; ; asked++) {
-    try {
-      app.listen({
-        port: settings.port,
-        hostname: settings.host,
-        idleTimeout: IDLE_TIMEOUT_S,
-        maxRequestBodySize: NO_BODY_LIMIT,
-        reusePort: false,
-        // Of what no route could answer: Bun's own page for it shows the source.
-        development: false,
-        error: (error) =>
-          failure(error, nextRequestId(), (request) => log("error", "unexpected error", { request, error })),
-      });
-      return app.server as Server<unknown>;
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== "EADDRINUSE") throw error;
-      if (asked === PORT_ASKS) throw new Error(`Port ${settings.port} is in use by another program.`, { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, PORT_ASK_MS));
-    }
-  }
-}
-
 /** Takes retention's steps one after another, each in a turn of its own, until there is nothing more to do. */
 function trimmer(broker: Broker, log: Log): () => void {
   let trimming = false;
@@ -181,14 +155,4 @@ function trimmer(broker: Broker, log: Log): () => void {
       .finally(() => (trimming = false))
       .catch(() => undefined);
   };
-}
-
-/** 80 % of the descriptor limit: at the limit itself the process could accept nothing and would spin. 0 where unknown. */
-function streamsByDescriptors(): number {
-  try {
-    const limit = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-    return limit === undefined ? 0 : Math.floor(Number(limit) * 0.8);
-  } catch {
-    return 0;
-  }
 }

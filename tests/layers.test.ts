@@ -11,8 +11,21 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "help.ts": ["config"],
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config", "server.ts"],
-  "server.ts": ["auth", "broker/broker.ts", "broker/open.ts", "config", "drain.ts", "http", "hub"],
+  "server.ts": [
+    "auth",
+    "broker/broker.ts",
+    "broker/open.ts",
+    "config",
+    "descriptors.ts",
+    "drain.ts",
+    "http",
+    "hub",
+    "listener.ts",
+  ],
   "drain.ts": ["hub"],
+  "listener.ts": ["accepting.ts", "descriptors.ts", "http"],
+  "descriptors.ts": ["accepting.ts", "http/gateway.ts"],
+  "accepting.ts": [],
   http: ["auth", "broker/broker.ts", "config", "core", "hub"],
   auth: ["broker/broker.ts", "config", "core"],
   hub: ["broker/broker.ts", "core"],
@@ -25,14 +38,15 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages and parts of the platform that only these layers may import; all others are for all but `core`. */
 const ONLY_IN: Readonly<Record<string, readonly string[]>> = {
-  elysia: ["http", "server.ts"],
+  elysia: ["http", "listener.ts"],
   pino: ["log.ts"],
   "fast-jwt": ["auth"],
+  "bun:ffi": ["accepting.ts"],
   "bun:sqlite": ["broker"],
 };
 
 /** Layers whose clock, timers and randomness are handed in. */
-const TIMELESS = /^(?:core|hub|broker|auth|config)\b/;
+const TIMELESS = /^(?:core|descriptors|hub|broker|auth|config)\b/;
 const TIME_OR_CHANCE =
   /\b(?:Date\.now|new Date\(\)|performance\.|setTimeout|setInterval|setImmediate|queueMicrotask|Bun\.sleep|Bun\.nanoseconds|Math\.random|random(?:Bytes|UUID|Int)|getRandomValues)/g;
 /** Defaults of what is handed in, and what is random by its nature. */

@@ -40,6 +40,8 @@ export interface GatewayOptions {
   readonly stderr?: number;
   /** A file that is run in it before its own first line. */
   readonly preload?: string;
+  /** Its limit of descriptors (`ulimit -n`). Default: as this process. */
+  readonly descriptors?: number;
 }
 
 const ROOT = join(import.meta.dir, "..", "..");
@@ -109,9 +111,10 @@ export class Gateway implements AsyncDisposable {
   /** Starts the process and waits for nothing. */
   launch(settings: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== null) throw new Error("The gateway is running already.");
-    const { preload, stderr = "pipe" } = this.#options;
+    const { preload, stderr = "pipe", descriptors } = this.#options;
     const flags = preload === undefined ? [] : ["--preload", preload];
-    this.#child = Bun.spawn([process.execPath, ...flags, "src/main.ts"], {
+    const limited = descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`];
+    this.#child = Bun.spawn([...limited, process.execPath, ...flags, "src/main.ts"], {
       cwd: ROOT,
       stdin: "ignore",
       stdout: "pipe",
