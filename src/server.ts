@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { type OpenedApps, openApps } from "./auth/app.ts";
 import { StreamLimits } from "./auth/limits.ts";
+import { Rates } from "./auth/rates.ts";
 import { Rulings } from "./auth/rulings.ts";
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
@@ -81,6 +82,8 @@ export async function startServer(
       limits,
       rulings: new Rulings(),
       streams: new OpenStreams(),
+      publishRates: new Rates("messages are taken"),
+      openRates: new Rates("streams are opened"),
       clock,
       log,
       unexpected,

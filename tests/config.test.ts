@@ -71,6 +71,10 @@ describe("with no settings at all", () => {
       maxStreamsPerApp: 10_000,
       maxStreamsPerIp: 0,
       maxStreams: null,
+      publishRate: 0,
+      publishRatePerIp: 0,
+      openRate: 0,
+      openRatePerIp: 0,
       drainMs: 8000,
       logLevel: "info",
     });
@@ -91,6 +95,10 @@ describe("with no settings at all", () => {
           replayLimit: 1000,
           maxStreamsPerApp: 10_000,
           maxStreamsPerIp: 0,
+          publishRate: 0,
+          publishRatePerIp: 0,
+          openRate: 0,
+          openRatePerIp: 0,
         },
       },
     ]);

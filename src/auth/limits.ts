@@ -14,12 +14,7 @@ export class StreamLimits {
     this.#count = count;
   }
 
-  /** Whether a stream's IP address counts; where it does not, null stands for it in every call. */
-  countsAddresses(app: App): boolean {
-    return app.limits.maxStreamsPerIp !== 0;
-  }
-
-  /** Throws ApiError `limit_exceeded` when no further stream may be opened. */
+  /** Throws ApiError `limit_exceeded` when no further stream may be opened. Null for an address that is not counted. */
   check(app: App, address: string | null): void {
     const { maxStreamsPerApp, maxStreamsPerIp } = app.limits;
     refuseAt(this.#maxStreams, this.#count(), "of this node");

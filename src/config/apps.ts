@@ -7,7 +7,16 @@ import { fromTable, splitList, valueOf } from "./sources.ts";
 export type Limits = Readonly<
   Pick<
     Values,
-    "maxDataBytes" | "maxBatch" | "maxChannelsPerStream" | "replayLimit" | "maxStreamsPerApp" | "maxStreamsPerIp"
+    | "maxDataBytes"
+    | "maxBatch"
+    | "maxChannelsPerStream"
+    | "replayLimit"
+    | "maxStreamsPerApp"
+    | "maxStreamsPerIp"
+    | "publishRate"
+    | "publishRatePerIp"
+    | "openRate"
+    | "openRatePerIp"
   >
 >;
 
@@ -144,6 +153,10 @@ function appOf(values: Values, identity: Identity): AppSettings {
       replayLimit: values.replayLimit,
       maxStreamsPerApp: values.maxStreamsPerApp,
       maxStreamsPerIp: values.maxStreamsPerIp,
+      publishRate: values.publishRate,
+      publishRatePerIp: values.publishRatePerIp,
+      openRate: values.openRate,
+      openRatePerIp: values.openRatePerIp,
     },
   };
 }

@@ -115,6 +115,10 @@ const SCHEMA = Type.Object({
   maxStreamsPerApp: count("SOCKET_MAX_STREAMS_PER_APP", 10_000, "Open streams of one app.", ONE_APP),
   maxStreamsPerIp: count("SOCKET_MAX_STREAMS_PER_IP", 0, "Open streams of an app from one IP address.", ONE_APP),
   maxStreams: maybe(count("SOCKET_MAX_STREAMS", 0, "Open streams on this node."), "80 % of the descriptor limit"),
+  publishRate: count("SOCKET_PUBLISH_RATE", 0, "Messages that an app publishes in a second.", ONE_APP),
+  publishRatePerIp: count("SOCKET_PUBLISH_RATE_PER_IP", 0, "The same from one IP address.", ONE_APP),
+  openRate: count("SOCKET_OPEN_RATE", 0, "Streams of an app that are opened in a second.", ONE_APP),
+  openRatePerIp: count("SOCKET_OPEN_RATE_PER_IP", 0, "The same from one IP address.", ONE_APP),
   drainMs: duration("SOCKET_DRAIN", "8s", "How long a stop ends streams and still answers; 0 stops at once.", TIMER),
   logLevel: text("level", "SOCKET_LOG_LEVEL", "info", "Least level that is logged."),
 });

@@ -34,12 +34,15 @@ export class ApiError extends Error {
   readonly detail: string;
   /** The parameter at fault, as the caller wrote it: `channel`, `body[3].event`. */
   readonly field: string | undefined;
+  /** How long to wait before asking again, where that is known: of a type with status 429 or 503. Else 0. */
+  readonly retryAfterMs: number;
 
-  constructor(type: ErrorType, detail: string, field?: string) {
+  constructor(type: ErrorType, detail: string, field?: string, retryAfterMs = 0) {
     super(`${type}: ${detail}`);
     this.type = type;
     this.detail = detail;
     this.field = field;
+    this.retryAfterMs = retryAfterMs;
   }
 
   get status(): number {

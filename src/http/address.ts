@@ -18,10 +18,13 @@ export class Addresses {
   }
 
   /**
-   * The IP address of the listener: the peer, or, where the peer is a trusted proxy, the nearest address of
-   * `X-Forwarded-For` that is none. Further to the left anything may stand: the listener itself could have sent it.
+   * Where a request comes from, as limits count it: its IPv4 address, or the /64 network of its IPv6 address, since one
+   * host has all addresses of that (RFC 4291 2.5.4, RFC 6177).
+   *
+   * The address is the peer's, or, where the peer is a trusted proxy, the nearest one of `X-Forwarded-For` that is none.
+   * Further to the left anything may stand: the sender itself could have sent it.
    */
-  listener(peer: string, headers: Headers): string {
+  network(peer: string, headers: Headers): string {
     let address = plain(peer);
     const forwarded = headers.get("x-forwarded-for")?.split(",") ?? [];
     while (forwarded.length > 0 && this.#trusts(address)) {
@@ -29,7 +32,7 @@ export class Addresses {
       if (isIP(next) === 0) break;
       address = next;
     }
-    return address;
+    return networkOf(address);
   }
 
   /**
@@ -53,6 +56,22 @@ export class Addresses {
   }
 }
 
+function networkOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = "", tail] = address.split("%")[0]!.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  const rest = tail === undefined || tail === "" ? [] : tail.replace(DOTTED, "0:0").split(":");
+  const zeros = Array<string>(Math.max(0, 8 - groups.length - rest.length)).fill("0");
+  const first = tail === undefined ? groups : [...groups, ...zeros, ...rest];
+  return `${first
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(":")}::/64`;
+}
+
+/** The last two groups may be written as an IPv4 address (RFC 4291 2.2). */
+const DOTTED = /\d+\.\d+\.\d+\.\d+$/;
+
 /** What the proxy says of the address, and of the rest what the request itself says. */
 function forwarded(headers: Headers, own: URL | null): URL | null {
   const scheme = first(headers.get("x-forwarded-proto"));
@@ -65,7 +84,13 @@ function first(list: string | null): string {
   return list?.split(",")[0]?.trim() ?? "";
 }
 
-/** An IPv4 address that comes by an IPv6 listener is written `::ffff:192.0.2.1`. */
+/** An IPv4 address that comes by an IPv6 listener is written `::ffff:192.0.2.1`; others may write it in other ways. */
 function plain(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, "");
+  const [, dotted, high, low] = MAPPED.exec(address) ?? [];
+  if (dotted !== undefined) return dotted;
+  if (high === undefined || low === undefined) return address;
+  const bits = [high, low].map((group) => Number.parseInt(group, 16));
+  return bits.flatMap((group) => [group >> 8, group & 255]).join(".");
 }
+
+const MAPPED = /^(?:::|(?:0+:){5})ffff:(?:([0-9.]+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i;

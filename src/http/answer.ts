@@ -37,8 +37,14 @@ export function failure(error: unknown, requestId: string, log: LogError, option
   const body = { code: status, data: {}, message, Error: { type, detail, field, request_id: requestId } };
   const sent = headers(requestId);
   if (status === 401) sent["WWW-Authenticate"] = "Bearer";
-  if (status === 429 || status === 503) sent["Retry-After"] = "1";
+  if (status === 429 || status === 503) sent["Retry-After"] = retryAfter(error);
   return new Response(JSON.stringify(body), { status, headers: { ...sent, ...options.headers } });
+}
+
+/** In whole seconds (RFC 9110 10.2.3), never too early. */
+function retryAfter(error: unknown): string {
+  const waitMs = error instanceof ApiError ? error.retryAfterMs : 0;
+  return String(Math.max(1, Math.ceil(waitMs / 1000)));
 }
 
 /** An id that no other request has: random text of this process and a count, in base 36. */

@@ -1,6 +1,7 @@
 import type { Apps } from "../auth/app.ts";
 import type { Rulings } from "../auth/rulings.ts";
 import type { StreamLimits } from "../auth/limits.ts";
+import type { Rates } from "../auth/rates.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
@@ -35,6 +36,8 @@ export interface Gateway {
   readonly limits: StreamLimits;
   readonly rulings: Rulings;
   readonly streams: OpenStreams;
+  readonly publishRates: Rates;
+  readonly openRates: Rates;
   readonly clock: Clock;
   /** Never throws. */
   readonly log: Log;

@@ -33,9 +33,12 @@ type Server = { requestIP(request: Request): { address: string } | null; timeout
 
 /** Every address of the API. The body of this function is the list of them. */
 export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
+  function network(server: Server | null, request: Request): () => string {
+    return () => addresses.network(peerOf(server, request), request.headers);
+  }
+
   function arrival(server: Server | null, request: Request): Arrival {
-    const address = (): string => addresses.listener(peerOf(server, request), request.headers);
-    return { address, liftTimeout: () => server?.timeout(request, 0) };
+    return { network: network(server, request), liftTimeout: () => server?.timeout(request, 0) };
   }
 
   const app = new Elysia({ strictPath: true })
@@ -46,8 +49,8 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     })
     .onError(({ error, request }) => answerError(gateway, request, pathOf(request), known(error, request)))
 
-    .post("/chat/send", ({ request }) => send(gateway, request), UNREAD)
-    .post("/chat/send-multi", ({ request }) => sendMulti(gateway, request), UNREAD)
+    .post("/chat/send", ({ request, server }) => send(gateway, request, network(server, request)), UNREAD)
+    .post("/chat/send-multi", ({ request, server }) => sendMulti(gateway, request, network(server, request)), UNREAD)
     .post(
       "/channel/subscribe",
       ({ request, server }) => subscribe(gateway, request, addresses.base(peerOf(server, request), request)),

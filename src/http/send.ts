@@ -9,21 +9,21 @@ import { batchFrom, draftFrom, type DraftLimits } from "./draft.ts";
 import type { Gateway } from "./gateway.ts";
 import { type BodyLimits, type Parameters, queryParameters, readParameters } from "./parameters.ts";
 
-/** `POST /chat/send`: one message. */
-export async function send(gateway: Gateway, request: Request): Promise<Response> {
+/** `POST /chat/send`: one message. `network` looks up where the request comes from. */
+export async function send(gateway: Gateway, request: Request, network: () => string): Promise<Response> {
   const app = publisher(gateway, request);
   const limits = limitsOf(gateway, app);
   const draft = draftFrom(await readParameters(request, limits), limits);
-  const [message] = await publish(gateway, request, app, [draft]);
+  const [message] = await publish(gateway, request, network, app, [draft]);
   return successJson(message!, nextRequestId());
 }
 
 /** `POST /chat/send-multi`: all of the messages or none, with consecutive positions. */
-export async function sendMulti(gateway: Gateway, request: Request): Promise<Response> {
+export async function sendMulti(gateway: Gateway, request: Request, network: () => string): Promise<Response> {
   const app = publisher(gateway, request);
   const limits = limitsOf(gateway, app);
   const drafts = batchFrom(await readParameters(request, limits, "array or object"), limits);
-  const messages = await publish(gateway, request, app, drafts);
+  const messages = await publish(gateway, request, network, app, drafts);
   return successJson(`{"messages":[${messages.join(",")}]}`, nextRequestId());
 }
 
@@ -44,18 +44,27 @@ export function refuseSecret(query: Parameters): void {
 async function publish(
   gateway: Gateway,
   request: Request,
+  network: () => string,
   app: App,
   drafts: readonly Draft[],
 ): Promise<readonly string[]> {
   const counts = drafts.map((draft) => gateway.hub.count(app.id, draft.channel));
   const once = onceOf(request, counts);
   if (drafts.length === 0) return [];
+  countPublish(gateway, app, network, drafts.length);
   const receipt = await gateway.broker.publish(app.id, drafts, once);
   const subscribers = receipt.repeated ?? counts;
   return drafts.map((draft, i) => {
     const id = formatPosition({ epoch: receipt.epoch, seq: receipt.seq + i });
     return `{"id":"${id}","channel":${JSON.stringify(draft.channel)},"subscribers":${subscribers[i]}}`;
   });
+}
+
+/** Throws ApiError `limit_exceeded`. What it costs to look an address up is spent only where it has a limit. */
+function countPublish({ publishRates, clock }: Gateway, app: App, network: () => string, messages: number): void {
+  const { publishRate: perApp, publishRatePerIp: perIp } = app.limits;
+  if (perApp === 0 && perIp === 0) return;
+  publishRates.take(app.id, perIp === 0 ? null : network(), { perApp, perIp }, messages, clock.elapsed());
 }
 
 const KEY = /^[\x21-\x7e]{1,255}$/;

@@ -19,8 +19,8 @@ import { checkNames } from "./subscribe.ts";
 
 /** What is known of a request beside itself. */
 export interface Arrival {
-  /** Looks the listener's IP address up. */
-  readonly address: () => string;
+  /** Looks up where the request comes from, as the limits of an IP address count it. */
+  readonly network: () => string;
   /** Lets the connection be idle from now on, to its end. Bun would end it, and heartbeats do not keep it for certain. */
   readonly liftTimeout: () => void;
 }
@@ -65,8 +65,10 @@ async function answer(
     const format = formatOf(parameters);
     const selection = selectionOf(names);
     const wanted = wantedOf(request, parameters, gateway, grant.app);
-    const address = gateway.limits.countsAddresses(grant.app) ? arrival.address() : null;
+    const { maxStreamsPerIp, openRatePerIp } = grant.app.limits;
+    const address = maxStreamsPerIp === 0 && openRatePerIp === 0 ? null : arrival.network();
     admit(gateway, grant.app, address);
+    countOpen(gateway, grant.app, address);
     const beginning = await beginningOf(gateway, grant.app, selection, wanted);
     // Once more: others were opened, or the stop began, while it waited.
     if (beginning.kind === "first") admit(gateway, grant.app, address);
@@ -79,6 +81,13 @@ async function answer(
 function admit(gateway: Gateway, app: App, address: string | null): void {
   if (gateway.draining) throw new ApiError("unavailable", "This node is being stopped.");
   gateway.limits.check(app, address);
+}
+
+/** Throws ApiError `limit_exceeded`. */
+function countOpen({ openRates, clock }: Gateway, app: App, address: string | null): void {
+  const { openRate: perApp, openRatePerIp: perIp } = app.limits;
+  if (perApp === 0 && perIp === 0) return;
+  openRates.take(app.id, address, { perApp, perIp }, 1, clock.elapsed());
 }
 
 function grantOf(
@@ -160,8 +169,8 @@ function ageAtOf({ clock, settings: { streamAgeMs } }: Gateway): number {
 }
 
 /** Jittered up to twice, so that those cut off together do not come back together. */
-function retryOf({ clock, settings }: Gateway): number {
-  return settings.retryMs * (1 + clock.random());
+function retryOf({ clock, settings }: Gateway, leastMs = 0): number {
+  return Math.max(settings.retryMs, leastMs) * (1 + clock.random());
 }
 
 /** `no-transform` and `X-Accel-Buffering` keep proxies from compressing and from buffering what must flow. */
@@ -180,9 +189,10 @@ function streamHeaders(gateway: Gateway, request: Request, app: App | null, id: 
  * good (WHATWG HTML 9.2.3, "fail the connection").
  */
 function refuse(gateway: Gateway, request: Request, error: unknown): Response {
-  const reason = error instanceof ApiError ? passing(error, gateway) : null;
+  if (!(error instanceof ApiError)) throw error;
+  const reason = passing(error, gateway);
   if (reason === null || request.headers.get("accept")?.includes("text/event-stream") !== true) throw error;
-  return new Response(closeFrame(reason, true, retryOf(gateway)), {
+  return new Response(closeFrame(reason, true, retryOf(gateway, error.retryAfterMs)), {
     headers: streamHeaders(gateway, request, null, nextRequestId()),
   });
 }

@@ -56,6 +56,18 @@ describe("a failure", () => {
     }
   });
 
+  test("of which is known when it will pass says that, in seconds that are not too few", () => {
+    for (const [waitMs, seconds] of [
+      [1, "1"],
+      [1000, "1"],
+      [1001, "2"],
+      [90_000, "90"],
+    ] as const) {
+      const error = new ApiError("limit_exceeded", "Why.", undefined, waitMs);
+      expect(failure(error, "r1", unexpected).headers.get("Retry-After")).toBe(seconds);
+    }
+  });
+
   test("carries the headers that its caller gives", () => {
     const error = new ApiError("method_not_allowed", "Why.");
     expect(failure(error, "r1", unexpected, { headers: { Allow: "POST" } }).headers.get("Allow")).toBe("POST");
