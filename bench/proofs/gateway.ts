@@ -5,6 +5,9 @@ import { end, folder, freePort, ready, start } from "../process.ts";
 import { ownCommand, SECRET } from "../servers.ts";
 import type { Report } from "./report.ts";
 
+/** Each start has a log of its own. */
+let starts = 0;
+
 /** Lines of the log from this level on (pino: error) are of what nobody expected. */
 const ERROR_LEVEL = 50;
 
@@ -13,16 +16,26 @@ const ERROR_LEVEL = 50;
  * proof is over.
  */
 export class Gateway {
-  readonly port = freePort();
-  readonly folder = folder();
+  readonly port: number;
+  readonly folder: string;
   readonly #report: Report;
   readonly #settings: Readonly<Record<string, string>>;
   readonly #lifeS: number;
   #child: Subprocess | null = null;
-  #starts = 0;
+  #log = "";
 
-  /** `settings` by the names of their variables, beside those that place it. It lives so long at most. */
-  constructor(report: Report, settings: Readonly<Record<string, string>>, lifeS: number) {
+  /**
+   * `settings` by the names of their variables, beside those that place it. It lives so long at most. `predecessor` is
+   * the one whose port and folder it takes over.
+   */
+  constructor(
+    report: Report,
+    settings: Readonly<Record<string, string>>,
+    lifeS: number,
+    predecessor?: Pick<Gateway, "port" | "folder">,
+  ) {
+    this.port = predecessor?.port ?? freePort();
+    this.folder = predecessor?.folder ?? folder();
     this.#report = report;
     this.#settings = settings;
     this.#lifeS = lifeS;
@@ -33,13 +46,9 @@ export class Gateway {
     return this.#child.pid;
   }
 
-  get #log(): string {
-    return join(this.folder, `log-${this.#starts}`);
-  }
-
   /** Starts it and does not wait. */
   spawn(): void {
-    this.#starts += 1;
+    this.#log = join(this.folder, `log-${(starts += 1)}`);
     const env = {
       PORT: String(this.port),
       APP_SECRET: SECRET,
@@ -73,6 +82,16 @@ export class Gateway {
     this.#child = null;
     child.kill("SIGKILL");
     await child.exited;
+    this.#checkLog();
+  }
+
+  /** SIGTERM, and the time that it takes over its drain. */
+  async drain(): Promise<void> {
+    const child = this.#child!;
+    this.#child = null;
+    child.kill("SIGTERM");
+    const code = await child.exited;
+    this.#report.claim("a drained server ends with 0").check(code === 0, () => `it ended with ${code}`);
     this.#checkLog();
   }
 

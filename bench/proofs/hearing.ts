@@ -1,21 +1,13 @@
-import type { Kept } from "./ledger.ts";
+import { Heard } from "./heard.ts";
 import { Listener } from "./listener.ts";
-import { epochOf, seqOf } from "./position.ts";
 import type { Report } from "./report.ts";
 
-/** One listener, with all that it heard over all of its streams. */
-export class Hearing {
-  readonly #report: Report;
-  readonly #selection: readonly string[];
+/** A listener of our own, with all that it heard over all of its streams. */
+export class Hearing extends Heard {
   readonly #listener: Listener;
-  readonly #heard: { readonly id: string; readonly data: string }[] = [];
-  #begin: string | null = null;
-  #wanted = "";
-  readonly #hears = Promise.withResolvers<void>();
 
   constructor(report: Report, port: number, selection: readonly string[]) {
-    this.#report = report;
-    this.#selection = selection;
+    super(report, selection);
     const [only] = selection;
     const single = selection.length === 1 && !only!.includes("*");
     const names = selection.map((name) => `channel=${name}`).join("&");
@@ -27,14 +19,12 @@ export class Hearing {
       ears: {
         message: ({ id, data }) => {
           right.check(true, () => "");
-          this.#heard.push({ id, data });
-          if (this.#wanted !== "" && data.startsWith(this.#wanted)) this.#hears.resolve();
+          this.hear(id, data);
         },
         told: (event, facts, id) => {
           if (event === "socket:gap") gaps.check(false, () => `${names} ${JSON.stringify(facts)}`);
           if (event !== "socket:open") return;
-          const first = this.#begin === null;
-          this.#begin ??= id ?? "";
+          const first = this.begins(id ?? "");
           gaps.check(facts["recovered"] === (first ? null : true), () => `${names} ${id} ${JSON.stringify(facts)}`);
         },
         fault: (why) => right.check(false, () => `${names}: ${why}`),
@@ -57,41 +47,4 @@ export class Hearing {
   close(): void {
     this.#listener.close();
   }
-
-  /** Resolves when a message comes, or has come as the last one, whose data begins like this. */
-  hears(beginning: string): Promise<void> {
-    this.#wanted = beginning;
-    if (this.#heard.at(-1)?.data.startsWith(beginning) === true) this.#hears.resolve();
-    return this.#hears.promise;
-  }
-
-  /** Compares what it heard with what the server keeps: all of its selection after its beginning, in that order. */
-  compare(kept: readonly Kept[]): void {
-    const claim = this.#report.claim("a listener hears what is kept of its channels: all of it, in order, each once");
-    const begin = this.#begin ?? "";
-    const wanted = kept.filter(
-      ({ id, channel }) =>
-        epochOf(id) === epochOf(begin) &&
-        seqOf(id) > seqOf(begin) &&
-        this.#selection.some((one) => covers(one, channel)),
-    );
-    for (let i = 0; i < Math.max(wanted.length, this.#heard.length); i++) {
-      const [want, heard] = [wanted[i], this.#heard[i]];
-      const same = want?.id === heard?.id && want?.data === heard?.data;
-      claim.check(
-        same,
-        () => `${this.#selection.join(" ")}: wanted ${JSON.stringify(want)}, heard ${JSON.stringify(heard)}`,
-      );
-      if (!same) return; // all that follows is shifted
-    }
-  }
-}
-
-/** As docs/protocol.md has it, "Selections". */
-function covers(name: string, channel: string): boolean {
-  const form = name
-    .split(".")
-    .map((segment) => (segment === "**" ? ".+" : segment === "*" ? "[^.]*" : segment))
-    .join("\\.");
-  return new RegExp(`^${form}$`).test(channel);
 }

@@ -11,8 +11,11 @@ export interface Draft {
 /** There was no connection: nothing was sent. */
 export class Unreached extends Error {}
 
-/** The connection broke before the whole answer came: the messages may be kept or not. */
+/** The connection broke before the whole answer came, or a proxy's did: the messages may be kept or not. */
 export class Unanswered extends Error {}
+
+/** What a proxy answers when it got no answer: 502 and 504; and 503, from either. */
+const GATEWAY_ERRORS: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** The request that is under way. */
 class Exchange {
@@ -76,6 +79,7 @@ export class Publisher {
     connection.write(`${head.join("\r\n")}\r\n\r\n${body}`);
     await exchange.done;
     const { status } = exchange.answer;
+    if (GATEWAY_ERRORS.has(status)) throw new Unanswered();
     if (status !== 200) throw new Error(`${method} ${path} was answered ${status}: ${exchange.body}`);
     return (JSON.parse(exchange.body) as { data: Data }).data;
   }

@@ -1,0 +1,40 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { end, folder, freePort, ready, start } from "../process.ts";
+import type { Gateway } from "./gateway.ts";
+
+/** What listeners and publishers see of the gateway. */
+export interface Front {
+  readonly name: string;
+  readonly port: number;
+  end(): Promise<void>;
+}
+
+export async function straight(gateway: Gateway): Promise<Front> {
+  return { name: "straight", port: gateway.port, end: async () => undefined };
+}
+
+const README = join(import.meta.dir, "..", "..", "README.md");
+
+/** nginx with the lines that the README gives, on other ports. */
+export async function nginx(gateway: Gateway): Promise<Front> {
+  const lines = /```nginx\n(.*?)```/s.exec(readFileSync(README, "utf8"))?.[1];
+  if (lines === undefined) throw new Error("The README has no lines for nginx.");
+  const port = freePort();
+  const temp = folder();
+  const site = lines
+    .replace("server 127.0.0.1:3000;", `server 127.0.0.1:${gateway.port};`)
+    .replace("server_name events.example.com;", `listen 127.0.0.1:${port};`);
+  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${temp}/${name};`,
+  );
+  const user = process.getuid?.() === 0 ? "user root;" : "";
+  const config = `daemon off; ${user} pid ${temp}/pid; error_log ${temp}/error.log crit;
+events { worker_connections 1024; }
+http { access_log off; ${paths.join(" ")}
+${site}}`;
+  writeFileSync(join(temp, "nginx.conf"), config);
+  const child = start(["nginx", "-p", temp, "-c", join(temp, "nginx.conf")], {}, join(temp, "log"));
+  await ready(child, `http://127.0.0.1:${port}/readyz`, join(temp, "log"));
+  return { name: "nginx in front", port, end: () => end(child) };
+}
