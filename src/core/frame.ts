@@ -37,42 +37,45 @@ export function envelope(message: Message): string {
   return `{"channel":${channel},"event":${event},"data":${data},"id":"${formatPosition(message)}","time":"${time}"}`;
 }
 
-function encodeMessage(message: Message, format: Format): Uint8Array {
-  const id = `id: ${message.epoch}-${message.seq}\n`;
-  if (format === "envelope") return encoder.encode(`${id}${dataLines(envelope(message))}\n`);
-  const event = message.event === null ? "" : `event: ${message.event}\n`;
-  return encoder.encode(`${id}${event}${dataLines(message.data)}\n`);
-}
-
-/** A message and its frames: each format is encoded at first need, once, and shared by every subscriber of the node. */
-export class Frames {
+/** A message's bytes in one format, with its place. */
+export interface Frame {
   readonly epoch: string;
   readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+export function frameOf(message: Message, format: Format): Frame {
+  const { epoch, seq } = message;
+  const id = `id: ${epoch}-${seq}\n`;
+  const event = format === "envelope" || message.event === null ? "" : `event: ${message.event}\n`;
+  const data = dataLines(format === "envelope" ? envelope(message) : message.data);
+  return { epoch, seq, bytes: encoder.encode(`${id}${event}${data}\n`) };
+}
+
+/** The frames of a message while it is delivered: in each format one, made at first need and shared by all feeds. */
+export class Frames {
   readonly #message: Message;
-  #plain: Uint8Array | null = null;
-  #envelope: Uint8Array | null = null;
+  #plain: Frame | null = null;
+  #envelope: Frame | null = null;
 
   constructor(message: Message) {
-    this.epoch = message.epoch;
-    this.seq = message.seq;
     this.#message = message;
   }
 
-  in(format: Format): Uint8Array {
-    if (format === "plain") return (this.#plain ??= encodeMessage(this.#message, "plain"));
-    return (this.#envelope ??= encodeMessage(this.#message, "envelope"));
+  in(format: Format): Frame {
+    if (format === "plain") return (this.#plain ??= frameOf(this.#message, "plain"));
+    return (this.#envelope ??= frameOf(this.#message, "envelope"));
   }
 }
 
 /** The frames one after another in one buffer; a single frame is given as it is, without a copy. */
-export function join(frames: readonly Frames[], format: Format): Uint8Array {
-  if (frames.length === 1) return frames[0]!.in(format);
+export function join(frames: readonly Frame[]): Uint8Array {
+  if (frames.length === 1) return frames[0]!.bytes;
   let length = 0;
-  for (const frame of frames) length += frame.in(format).length;
+  for (const { bytes } of frames) length += bytes.length;
   const buffer = new Uint8Array(length);
   let offset = 0;
-  for (const frame of frames) {
-    const bytes = frame.in(format);
+  for (const { bytes } of frames) {
     buffer.set(bytes, offset);
     offset += bytes.length;
   }

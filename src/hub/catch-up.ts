@@ -82,7 +82,7 @@ export class CatchUp {
     }
     const frames = feed.after(subscriber.seq);
     if (frames.length > 0) {
-      parts.push(join(frames, feed.format));
+      parts.push(join(frames));
       subscriber.wrote(frames.at(-1)!.seq);
       subscriber.replayed += subscriber.told ? 0 : frames.length;
     }

@@ -1,6 +1,7 @@
 import type { AppId, Page } from "../broker/broker.ts";
 import type { Selection } from "../core/channel.ts";
-import { type Format, Frames, join } from "../core/frame.ts";
+import { type Format, type Frame, frameOf, join } from "../core/frame.ts";
+import type { Message } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
 import type { Subscriber } from "./subscriber.ts";
 
@@ -30,7 +31,7 @@ export class FramedPage {
   readonly count: number;
   /** The last id that the page writes: of its last message, or where it starts. */
   readonly last: number;
-  readonly #frames: readonly Frames[];
+  readonly #messages: readonly Message[];
   readonly #format: Format;
   #bytes: Uint8Array | null = null;
 
@@ -40,17 +41,17 @@ export class FramedPage {
     this.gap = page.gap;
     this.count = page.messages.length;
     this.last = page.messages.at(-1)?.seq ?? page.from.seq;
-    this.#frames = page.messages.map((message) => new Frames(message));
+    this.#messages = page.messages;
     this.#format = format;
   }
 
   get bytes(): Uint8Array {
-    return (this.#bytes ??= join(this.#frames, this.#format));
+    return (this.#bytes ??= join(this.#messages.map((message) => frameOf(message, this.#format))));
   }
 }
 
 interface Batch {
-  readonly frames: readonly Frames[];
+  readonly frames: readonly Frame[];
   readonly bytes: Uint8Array;
   readonly first: number;
   readonly last: number;
@@ -79,7 +80,7 @@ export class Feed {
   /** Waits for its turn to flush. */
   queued = false;
   readonly #budget: LogBudget;
-  #log: Frames[] = [];
+  #log: Frame[] = [];
   #logBytes = 0;
   #sent = 0;
   #batch: Batch | null = null;
@@ -93,7 +94,7 @@ export class Feed {
 
   /** From `at` on everything is delivered. What came before the answer is in the log already. */
   ready(at: Position, marked: number): void {
-    this.#keep(this.#log.filter((frames) => frames.epoch === at.epoch && frames.seq > at.seq));
+    this.#keep(this.#log.filter((frame) => frame.epoch === at.epoch && frame.seq > at.seq));
     this.#sent = this.#log.length; // nobody is live: catch-up gives the log to each
     this.floor = at;
     this.through = Math.max(at.seq, marked, this.#log.at(-1)?.seq ?? 0);
@@ -113,20 +114,20 @@ export class Feed {
   }
 
   /** False when the message is known already. */
-  append(frames: Frames): boolean {
+  append(frame: Frame): boolean {
     if (this.floor === null) {
       const last = this.#log.at(-1); // a selection that matches twice delivers twice
-      if (last !== undefined && last.epoch === frames.epoch && last.seq >= frames.seq) return false;
-    } else if (frames.epoch !== this.floor.epoch || frames.seq <= this.through) return false;
-    else this.through = frames.seq;
-    this.#log.push(frames);
-    this.#count(frames.in(this.format).length);
+      if (last !== undefined && last.epoch === frame.epoch && last.seq >= frame.seq) return false;
+    } else if (frame.epoch !== this.floor.epoch || frame.seq <= this.through) return false;
+    else this.through = frame.seq;
+    this.#log.push(frame);
+    this.#count(frame.bytes.length);
     if (this.#log.length >= 2 * LOG_MESSAGES || this.#logBytes > LOG_BYTES || this.#overBudget) this.#trim();
     return this.floor !== null;
   }
 
   /** What of the log comes after a position of this epoch: at most a chunk, oldest first. */
-  after(seq: number): readonly Frames[] {
+  after(seq: number): readonly Frame[] {
     let low = 0;
     let high = this.#log.length;
     if (high === 0 || this.#log[high - 1]!.seq <= seq) return [];
@@ -175,7 +176,7 @@ export class Feed {
     if (seq < batch.first) return batch.bytes;
     // A subscriber can be ahead of its feed: what it read from the store may not have been announced yet.
     const frames = batch.frames.filter((frame) => frame.seq > seq);
-    return join(frames, this.format);
+    return join(frames);
   }
 
   /** Gives back what it keeps; it is used no more. */
@@ -193,18 +194,18 @@ export class Feed {
     this.#sent += frames.length;
     return {
       frames,
-      bytes: join(frames, this.format),
+      bytes: join(frames),
       first: frames[0]!.seq,
       last: frames.at(-1)!.seq,
       rest: this.subscribers.values(),
     };
   }
 
-  #chunk(start: number): readonly Frames[] {
+  #chunk(start: number): readonly Frame[] {
     let end = start;
     let bytes = 0;
     while (end < this.#log.length) {
-      bytes += this.#log[end]!.in(this.format).length;
+      bytes += this.#log[end]!.bytes.length;
       if (bytes > this.#budget.chunkBytes && end > start) break;
       end += 1;
     }
@@ -223,7 +224,7 @@ export class Feed {
     let drop = 0;
     let bytes = this.#logBytes;
     while (drop < this.#sent && (this.#log.length - drop > keepMessages || bytes > keepBytes)) {
-      bytes -= this.#log[drop]!.in(this.format).length;
+      bytes -= this.#log[drop]!.bytes.length;
       drop += 1;
     }
     if (drop === 0) return;
@@ -233,9 +234,9 @@ export class Feed {
     this.#count(bytes - this.#logBytes);
   }
 
-  #keep(log: Frames[]): void {
+  #keep(log: Frame[]): void {
     this.#log = log;
-    this.#count(log.reduce((bytes, frames) => bytes + frames.in(this.format).length, -this.#logBytes));
+    this.#count(log.reduce((bytes, frame) => bytes + frame.bytes.length, -this.#logBytes));
   }
 
   #count(bytes: number): void {

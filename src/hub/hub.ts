@@ -198,7 +198,7 @@ export class Hub implements Listener {
       let frames: Frames | null = null; // encoded only where somebody listens
       app.subscribers.visit(message.channel, (feed) => {
         frames ??= new Frames(message);
-        if (feed.append(frames)) this.#turns.add(app.lane, feed, false);
+        if (feed.append(frames.in(feed.format))) this.#turns.add(app.lane, feed, false);
       });
     }
   }

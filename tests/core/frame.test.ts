@@ -5,7 +5,7 @@ import {
   closeFrame,
   COMMENT_FRAME,
   envelope,
-  Frames,
+  frameOf,
   gapFrame,
   join,
   liveFrame,
@@ -98,7 +98,7 @@ test("a message is heard whole and alone, wherever its bytes are split", () => {
     fc.property(message, (one) => {
       const id = `${one.epoch}-${one.seq}`;
       const event = one.event ?? undefined;
-      heardAtEverySplit(new Frames(one).in("plain"), { events: [{ event, id, data: lines(one.data) }], ids: [id] });
+      heardAtEverySplit(frameOf(one, "plain").bytes, { events: [{ event, id, data: lines(one.data) }], ids: [id] });
     }),
     { numRuns: 300 },
   );
@@ -109,7 +109,7 @@ test("an envelope is heard as the JSON of its message, wherever its bytes are sp
     fc.property(message, (one) => {
       const id = `${one.epoch}-${one.seq}`;
       const data = lines(envelope(one));
-      heardAtEverySplit(new Frames(one).in("envelope"), { events: [{ event: undefined, id, data }], ids: [id] });
+      heardAtEverySplit(frameOf(one, "envelope").bytes, { events: [{ event: undefined, id, data }], ids: [id] });
       expect(JSON.parse(data)).toEqual({
         channel: one.channel,
         event: one.event ?? "message",
@@ -125,13 +125,13 @@ test("an envelope is heard as the JSON of its message, wherever its bytes are sp
 test("messages in one buffer are heard one after another, wherever it is split", () => {
   fc.assert(
     fc.property(fc.array(message, { minLength: 1, maxLength: 4 }), (messages) => {
-      const frames = messages.map((one) => new Frames(one));
+      const frames = messages.map((one) => frameOf(one, "plain"));
       const events = messages.map((one) => ({
         event: one.event ?? undefined,
         id: `${one.epoch}-${one.seq}`,
         data: lines(one.data),
       }));
-      heardAtEverySplit(join(frames, "plain"), { events, ids: events.map(({ id }) => id) });
+      heardAtEverySplit(join(frames), { events, ids: events.map(({ id }) => id) });
     }),
     { numRuns: 100 },
   );

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Feed, LogBudget } from "../../src/hub/feed.ts";
 import type { Subscriber } from "../../src/hub/subscriber.ts";
-import { feedOf, framesOf, subscriberOf } from "./parts.ts";
+import { feedOf, frameAt, subscriberOf } from "./parts.ts";
 
 const at = (seq: number, epoch = "e"): { epoch: string; seq: number } => ({ epoch, seq });
 const seqs = (feed: Feed, after: number): number[] => feed.after(after).map(({ seq }) => seq);
@@ -26,7 +26,7 @@ const idsIn = (text: string | undefined): number[] =>
 describe("a feed that is not followed yet", () => {
   test("keeps what comes meanwhile, and drops of it what the follow's position covers", () => {
     const feed = feedOf(["a"]);
-    for (const seq of [3, 4, 5]) expect(feed.append(framesOf(seq))).toBe(false);
+    for (const seq of [3, 4, 5]) expect(feed.append(frameAt(seq))).toBe(false);
     expect(feed.reaches(at(4))).toBe(false);
     feed.ready(at(4), 0);
     expect(seqs(feed, 0)).toEqual([5]);
@@ -36,9 +36,9 @@ describe("a feed that is not followed yet", () => {
 
   test("keeps nothing of another epoch, and no message twice", () => {
     const feed = feedOf(["a"]);
-    feed.append(framesOf(7, "", "old"));
-    feed.append(framesOf(5));
-    feed.append(framesOf(5));
+    feed.append(frameAt(7, "", "old"));
+    feed.append(frameAt(5));
+    feed.append(frameAt(5));
     feed.ready(at(4), 0);
     expect(seqs(feed, 0)).toEqual([5]);
   });
@@ -48,16 +48,16 @@ describe("a feed that is followed", () => {
   test("takes each message once, and none of another epoch or from before its position", () => {
     const feed = feedOf(["a"]);
     feed.ready(at(4), 0);
-    const taken = [framesOf(4), framesOf(6), framesOf(6), framesOf(5), framesOf(9, "", "other")];
-    expect(taken.map((frames) => feed.append(frames))).toEqual([false, true, false, false, false]);
+    const taken = [frameAt(4), frameAt(6), frameAt(6), frameAt(5), frameAt(9, "", "other")];
+    expect(taken.map((frame) => feed.append(frame))).toEqual([false, true, false, false, false]);
     expect(seqs(feed, 0)).toEqual([6]);
   });
 
   test("gives what comes after a position in chunks, always one message at least", () => {
     const feed = feedOf(["a"], new LogBudget(1024 * 1024, 100));
     feed.ready(at(0), 0);
-    for (let seq = 1; seq <= 4; seq++) feed.append(framesOf(seq, "x".repeat(40)));
-    feed.append(framesOf(5, "x".repeat(500)));
+    for (let seq = 1; seq <= 4; seq++) feed.append(frameAt(seq, "x".repeat(40)));
+    feed.append(frameAt(5, "x".repeat(500)));
     expect([seqs(feed, 0).length, seqs(feed, 4), seqs(feed, 5)]).toEqual([1, [5], []]);
   });
 
@@ -66,7 +66,7 @@ describe("a feed that is followed", () => {
       const feed = feedOf(["a"]);
       feed.ready(at(0), 0);
       const [behind, between, level] = [subscriberOf(feed, 0), subscriberOf(feed, 2), subscriberOf(feed, 3)];
-      for (const seq of [1, 2, 3]) feed.append(framesOf(seq));
+      for (const seq of [1, 2, 3]) feed.append(frameAt(seq));
       const sent = flushAll(feed, room);
       expect([behind, between, level].map((one) => idsIn(sent.get(one)))).toEqual([[1, 2, 3], [3], []]);
       expect([behind.seq, between.seq, level.seq]).toEqual([3, 3, 3]);
@@ -78,8 +78,8 @@ describe("a feed that is followed", () => {
     feed.ready(at(0), 0);
     subscriberOf(feed);
     subscriberOf(feed);
-    feed.append(framesOf(1));
-    feed.append(framesOf(2));
+    feed.append(frameAt(1));
+    feed.append(frameAt(2));
     const buffers = new Set<Uint8Array | null>();
     feed.flush((_subscriber, bytes) => buffers.add(bytes).size > 0);
     expect(buffers.size).toBe(1);
@@ -90,7 +90,7 @@ describe("a feed that is followed", () => {
     feed.ready(at(0), 0);
     const subscriber = subscriberOf(feed);
     subscriber.live = false;
-    feed.append(framesOf(1));
+    feed.append(frameAt(1));
     expect(idsIn(flushAll(feed).get(subscriber))).toEqual([]);
     expect(subscriber.seq).toBe(0);
   });
@@ -99,10 +99,10 @@ describe("a feed that is followed", () => {
     const feed = feedOf(["a"], new LogBudget(0));
     feed.ready(at(0), 0);
     subscriberOf(feed);
-    for (const seq of [1, 2, 3]) feed.append(framesOf(seq));
+    for (const seq of [1, 2, 3]) feed.append(frameAt(seq));
     expect(feed.reaches(at(0))).toBe(true);
     flushAll(feed);
-    feed.append(framesOf(4));
+    feed.append(frameAt(4));
     expect([feed.reaches(at(2)), feed.reaches(at(3)), seqs(feed, 3)]).toEqual([false, true, [4]]);
   });
 });
@@ -112,7 +112,7 @@ describe("what ends a feed's work", () => {
     const feed = feedOf(["a"]);
     feed.ready(at(0), 0);
     const subscribers = [subscriberOf(feed), subscriberOf(feed)];
-    feed.append(framesOf(1));
+    feed.append(frameAt(1));
     feed.flush(() => false);
     feed.broken();
     expect([feed.pending, feed.floor, seqs(feed, 0)]).toEqual([false, null, []]);
@@ -124,9 +124,9 @@ describe("what ends a feed's work", () => {
     const feed = feedOf(["a"], budget);
     feed.ready(at(0), 0);
     subscriberOf(feed);
-    feed.append(framesOf(1));
+    feed.append(frameAt(1));
     flushAll(feed);
-    feed.append(framesOf(2));
+    feed.append(frameAt(2));
     expect(budget.usedBytes).toBeGreaterThan(0);
     feed.close();
     feed.flush(() => true);

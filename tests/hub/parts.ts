@@ -1,7 +1,7 @@
 import type { Broker } from "../../src/broker/broker.ts";
 import { openBroker } from "../../src/broker/open.ts";
 import { selectionOf } from "../../src/core/channel.ts";
-import { Frames } from "../../src/core/frame.ts";
+import { type Frame, frameOf } from "../../src/core/frame.ts";
 import { Feed, LogBudget } from "../../src/hub/feed.ts";
 import { type Sink, type StreamOptions, Subscriber } from "../../src/hub/subscriber.ts";
 
@@ -10,8 +10,8 @@ export function feedOf(names: readonly string[], budget = new LogBudget(1024 * 1
   return new Feed("app", selectionOf(names), "plain", budget);
 }
 
-export function framesOf(seq: number, data = "", epoch = "e"): Frames {
-  return new Frames({ epoch, seq, channel: "a", event: null, data, json: false, time: 0 });
+export function frameAt(seq: number, data = "", epoch = "e"): Frame {
+  return frameOf({ epoch, seq, channel: "a", event: null, data, json: false, time: 0 }, "plain");
 }
 
 const SINK: Sink = { write: () => true, end: () => undefined, abort: () => undefined };

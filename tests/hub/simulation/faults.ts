@@ -176,8 +176,8 @@ export const FAULTS: readonly Fault[] = [
     edits: [
       {
         file: FEED,
-        find: "} else if (frames.epoch !== this.floor.epoch || frames.seq <= this.through) return false;",
-        replace: "} else if (frames.epoch !== this.floor.epoch) return false;",
+        find: "} else if (frame.epoch !== this.floor.epoch || frame.seq <= this.through) return false;",
+        replace: "} else if (frame.epoch !== this.floor.epoch) return false;",
       },
     ],
     weather: LAG,
@@ -187,8 +187,8 @@ export const FAULTS: readonly Fault[] = [
     edits: [
       {
         file: FEED,
-        find: "if (last !== undefined && last.epoch === frames.epoch && last.seq >= frames.seq) return false;",
-        replace: "if (last === undefined && frames.seq === 0) return false;",
+        find: "if (last !== undefined && last.epoch === frame.epoch && last.seq >= frame.seq) return false;",
+        replace: "if (last === undefined && frame.seq === 0) return false;",
       },
     ],
     weather: {
