@@ -1,17 +1,5 @@
 import type { Feed } from "./feed.ts";
-
-/** The patterns of an app as a tree of segments: what matches a channel is found by walking its segments. */
-class Segment {
-  readonly next = new Map<string, Segment>();
-  /** Feeds of patterns that end here. */
-  readonly exact = new Set<Feed>();
-  /** Feeds of patterns that go on with `**` from here: one or more segments. */
-  readonly rest = new Set<Feed>();
-
-  get empty(): boolean {
-    return this.next.size === 0 && this.exact.size === 0 && this.rest.size === 0;
-  }
-}
+import { Patterns } from "./patterns.ts";
 
 /** What listens to a channel by its name. */
 interface Named {
@@ -23,7 +11,7 @@ interface Named {
 /** The subscriber map of one app: channel → feeds. A look-up does not grow with the number of feeds elsewhere. */
 export class Subscribers {
   readonly #named = new Map<string, Named>();
-  readonly #patterns = new Segment();
+  readonly #patterns = new Patterns();
 
   /** Adds a feed that has no subscribers yet. */
   add(feed: Feed): void {
@@ -32,17 +20,7 @@ export class Subscribers {
       if (named === undefined) this.#named.set(channel, { feeds: new Set([feed]), streams: 0 });
       else named.feeds.add(feed);
     }
-    for (const pattern of feed.selection.patterns) {
-      let at = this.#patterns;
-      const segments = pattern.split(".");
-      const rest = segments.at(-1) === "**";
-      for (const segment of rest ? segments.slice(0, -1) : segments) {
-        let next = at.next.get(segment);
-        if (next === undefined) at.next.set(segment, (next = new Segment()));
-        at = next;
-      }
-      (rest ? at.rest : at.exact).add(feed);
-    }
+    for (const pattern of feed.selection.patterns) this.#patterns.add(pattern, feed);
   }
 
   /** Removes a feed that has no subscribers any more. */
@@ -51,7 +29,7 @@ export class Subscribers {
       const named = this.#named.get(channel);
       if (named?.feeds.delete(feed) === true && named.feeds.size === 0) this.#named.delete(channel);
     }
-    for (const pattern of feed.selection.patterns) removePattern(this.#patterns, pattern.split("."), 0, feed);
+    for (const pattern of feed.selection.patterns) this.#patterns.remove(pattern, feed);
   }
 
   /** A subscriber was added to the feed. */
@@ -68,7 +46,7 @@ export class Subscribers {
   visit(channel: string, call: (feed: Feed) => void): void {
     const named = this.#named.get(channel);
     if (named !== undefined) for (const feed of named.feeds) call(feed);
-    if (!this.#patterns.empty) collect(this.#patterns, channel.split("."), 0, call);
+    if (!this.#patterns.empty) this.#patterns.visit(channel, call);
   }
 
   /** How many subscribers' selections hold the channel. */
@@ -76,7 +54,7 @@ export class Subscribers {
     const streams = this.#named.get(channel)?.streams ?? 0;
     if (this.#patterns.empty) return streams;
     const matched = new Set<Feed>();
-    collect(this.#patterns, channel.split("."), 0, (feed) => {
+    this.#patterns.visit(channel, (feed) => {
       if (!feed.selection.channels.includes(channel)) matched.add(feed);
     });
     return [...matched].reduce((sum, feed) => sum + feed.subscribers.size, streams);
@@ -85,28 +63,5 @@ export class Subscribers {
   /** Channels that a stream names exactly, not by a pattern. */
   channels(): Iterable<string> {
     return this.#named.keys();
-  }
-}
-
-function collect(at: Segment, segments: readonly string[], depth: number, call: (feed: Feed) => void): void {
-  if (depth === segments.length) {
-    for (const feed of at.exact) call(feed);
-    return;
-  }
-  for (const feed of at.rest) call(feed);
-  const literal = at.next.get(segments[depth]!);
-  if (literal !== undefined) collect(literal, segments, depth + 1, call);
-  const any = at.next.get("*");
-  if (any !== undefined) collect(any, segments, depth + 1, call);
-}
-
-function removePattern(at: Segment, segments: readonly string[], depth: number, feed: Feed): void {
-  if (depth === segments.length) at.exact.delete(feed);
-  else if (segments[depth] === "**") at.rest.delete(feed);
-  else {
-    const next = at.next.get(segments[depth]!);
-    if (next === undefined) return;
-    removePattern(next, segments, depth + 1, feed);
-    if (next.empty) at.next.delete(segments[depth]!);
   }
 }
