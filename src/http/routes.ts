@@ -130,7 +130,7 @@ function peerOf(server: Server | null, request: Request): string {
  */
 function pathOf({ url }: Request): string {
   const start = pathStart(url);
-  return start === -1 ? "/" : url.slice(start).replace(/[?#].*$/s, "");
+  return start === -1 ? "/" : url.slice(start).replace(/\?.*$/s, "");
 }
 
 /** Where the path begins in a request's URL; -1 where it has none. */

@@ -28,24 +28,14 @@ function encoded(encoding: string): () => Call {
   return () => ({ body: Bun.gzipSync('{"channel":"a"}'), headers: { ...JSON_TYPE, "Content-Encoding": encoding } });
 }
 
-function deep(depth: number): string {
-  return `{"channel":"a","data":${"[".repeat(depth)}${"]".repeat(depth)}}`;
-}
-
 function long(bytes: number): string {
   return `{"channel":"a","x":"${"x".repeat(bytes)}"}`;
 }
 
 describe("a body", () => {
-  const multipart = new FormData();
-  multipart.set("channel", "a");
-  multipart.set("a[4294967290].x", "1");
   const cases: readonly [string, () => Call, string][] = [
     ["of broken JSON", json('{"channel":"a"'), "body_invalid"],
     ["of JSON with text behind it", json('{"channel":"a"}x'), "body_invalid"],
-    ["of JSON that is 33 deep", json(deep(32)), "body_invalid"],
-    ["of JSON that is 30,000 deep", json(deep(30_000)), "body_invalid"],
-    ["of open brackets only", json("[".repeat(60_000)), "body_invalid"],
     ["with a `__proto__` key", json('{"channel":"a","__proto__":{"data":1}}'), "body_invalid"],
     [
       "with an escaped `__proto__` key within",
@@ -63,7 +53,6 @@ describe("a body", () => {
     ["of bad UTF-8 in a form", form("channel=a&data=%ff"), "parameter_invalid"],
     ["of a broken escape in a form", form("channel=a&data=%zz"), "parameter_invalid"],
     ["of 60 KB of names in a form", form("a&".repeat(30_000)), "bad_request"],
-    ["that is multipart", () => ({ body: multipart }), "unsupported_media_type"],
     ["that is plain text", typed("text/plain"), "unsupported_media_type"],
     ["that is XML", typed("application/xml"), "unsupported_media_type"],
     ["of another charset", typed("application/json; charset=iso-8859-1"), "unsupported_media_type"],
@@ -83,12 +72,6 @@ describe("a body", () => {
       }
     });
   }
-
-  test("of 100,000 levels is refused by those that take bodies so large", async () => {
-    for (const path of ["/chat/send", "/chat/send-multi"]) {
-      expect((await post(gateway.server, path, json(deep(100_000))())).error).toMatchObject({ type: "body_invalid" });
-    }
-  });
 
   test("over 64 KiB is refused by subscribe, which reads it before it knows whose it is", async () => {
     const taken = { secret: null, ...json(long(65_500))() };

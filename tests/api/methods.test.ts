@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { publish, raw, read, request, SECRET, serve, type Server, subscribers, WHOLE } from "./fixture.ts";
+import { publish, raw, read, request, SECRET, serve, type Server, WHOLE } from "./fixture.ts";
 import { listen } from "./listening.ts";
 
 let server: Server;
@@ -106,36 +106,6 @@ describe("HEAD", () => {
       expect(await head.text()).toBe("");
     }
     expect((await request(server, "HEAD", "/channels", { secret: null })).status).toBe(401);
-  });
-
-  test("of a stream has its headers, no body, and opens none", async () => {
-    for (const path of [...STREAMS, "/stream?channel=*&last=5", "/channel/news/stream?format=envelope"]) {
-      const request = `HEAD ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: key=${SECRET}\r\n\r\n`;
-      const answer = await raw(server, request, /never/); // to the end of the connection
-      expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\ncontent-type: text\/event-stream\r\n.*\r\n\r\n$/is);
-      expect(answer).not.toMatch(/content-length/i);
-      expect(await subscribers(server, "news")).toBe(0);
-    }
-  });
-
-  test("of streams many times, refused and with a trailing slash as well, opens none", async () => {
-    const paths = ["/stream?channel=news", "/channel/news/stream", "/channel/news/stream/", "/stream/?channel=news"];
-    const heads = Array.from({ length: 100 }, (_, i) =>
-      request(server, "HEAD", paths[i % 4]!, i % 3 === 0 ? { secret: null } : {}),
-    );
-    for (const [i, response] of (await Promise.all(heads)).entries()) {
-      expect(response.status).toBe(i % 4 > 1 ? 404 : i % 3 === 0 ? 401 : 200);
-    }
-    expect(await subscribers(server, "news")).toBe(0);
-    expect((await publish(server, "news", "x")).subscribers).toBe(0);
-  });
-
-  test("counts no stream against a limit", async () => {
-    await using small = await serve({ settings: { SOCKET_MAX_STREAMS_PER_APP: "1", SOCKET_MAX_STREAMS_PER_IP: "1" } });
-    for (let i = 0; i < 5; i++) expect((await request(small, "HEAD", "/channel/news/stream")).status).toBe(200);
-    await using stream = await listen(`${small.url}/channel/news/stream`);
-    await stream.live();
-    expect((await request(small, "HEAD", "/channel/news/stream")).status).toBe(429);
   });
 });
 
