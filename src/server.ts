@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { AgeClock } from "./age-clock.ts";
 import { type OpenedApps, openApps } from "./auth/app.ts";
 import { StreamLimits } from "./auth/limits.ts";
 import { Rates } from "./auth/rates.ts";
@@ -58,6 +59,7 @@ export async function startServer(
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
     now: clock.now,
+    ageNow: new AgeClock(clock, log).now,
     retention: (app) => opened.apps.byId(app)?.retention ?? settings.apps[0]!.retention,
     idempotencyTtlMs: settings.idempotencyTtlMs,
     log,

@@ -12,6 +12,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config", "server.ts"],
   "server.ts": [
+    "age-clock.ts",
     "auth",
     "broker/broker.ts",
     "broker/open.ts",
@@ -26,6 +27,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "listener.ts": ["accepting.ts", "descriptors.ts", "http"],
   "descriptors.ts": ["accepting.ts", "http/gateway.ts"],
   "accepting.ts": [],
+  "age-clock.ts": ["http/gateway.ts"],
   http: ["auth", "broker/broker.ts", "config", "core", "hub"],
   auth: ["broker/broker.ts", "config", "core"],
   hub: ["broker/broker.ts", "core"],

@@ -148,8 +148,8 @@ export interface Broker {
   /** Channels that hold history, whose name starts with `prefix` and sorts after `after`, in name order (code units). */
   channels(app: AppId, prefix: string, after: string, limit: number): Promise<ChannelSummary[]>;
 
-  /** One bounded step of retention work for all apps, off the publish path; the owner calls it about once a second.
-   *  Resolves true when there is more to do at once. */
+  /** One bounded step of retention work for all apps, off the publish path; the owner calls it about once a second, by
+   *  which a driver also sees that an outage is over. Resolves true when there is more to do at once. */
   trim(): Promise<boolean>;
 
   /** Rejects when the store cannot take a publish now. */
@@ -160,6 +160,8 @@ export interface Broker {
 export interface BrokerOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** The same for how old messages and keys are, where it must not follow each jump of the clock. Default: `now`. */
+  readonly ageNow?: () => number;
   /** Also asked for apps that the store holds and the settings name no more. */
   readonly retention: (app: AppId) => Retention;
   /** How long a key is remembered; 0 means for ever. */

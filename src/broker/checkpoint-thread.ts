@@ -1,7 +1,7 @@
 /**
  * The thread that moves the write-ahead log into the file: it copies pages and waits for the disk, which took 20 to
- * 500 ms on a busy one, while the event loop goes on. Answers every message that names the file with one checkpoint;
- * null ends it.
+ * 500 ms on a busy one, while the event loop goes on. Answers every message that names the file with one checkpoint:
+ * null when it was made, else what failed. A message of null ends it.
  */
 import { Database } from "bun:sqlite";
 import { parentPort } from "node:worker_threads";
@@ -14,11 +14,16 @@ parentPort?.on("message", (path: string | null) => {
     parentPort?.close();
     return;
   }
-  if (db === null) {
-    db = new Database(path, { create: false, readwrite: true });
-    db.run("PRAGMA synchronous = NORMAL");
+  let failed: string | null = null;
+  try {
+    if (db === null) {
+      db = new Database(path, { create: false, readwrite: true });
+      db.run("PRAGMA synchronous = NORMAL");
+    }
+    // passive: waits for nobody, and nobody waits for it
+    db.run("PRAGMA wal_checkpoint(PASSIVE)");
+  } catch (error) {
+    failed = String(error);
   }
-  // passive: waits for nobody, and nobody waits for it
-  db.run("PRAGMA wal_checkpoint(PASSIVE)");
-  parentPort?.postMessage("done", []);
+  parentPort?.postMessage(failed, []);
 });

@@ -1,6 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { Worker } from "node:worker_threads";
 import type { BrokerOptions } from "./broker.ts";
+import { Fault } from "./fault.ts";
 
 /** How much the log grows before it is moved into the file: about 16 MiB of pages. */
 const MAX_PAGES = 4000;
@@ -14,27 +15,34 @@ const INDEX_PAGES = 32;
 /** A row that lies anywhere writes a page of its table, and often one of an index. */
 const PAGES_PER_ROW = 1.5;
 
+const FAULT = {
+  begins: "the store's log is not moved into its file, and grows",
+  over: "the store's log is moved into its file again",
+  quietLooks: 1,
+};
+
 /**
  * Keeps the write-ahead log short without making the event loop wait for the disk.
  *
  * A checkpoint in another thread never holds up a commit, but the log begins anew only when all of it was moved, which
  * never happens while commits go on. So a second checkpoint takes the little that came during the first, and for its
- * few milliseconds commits are held; what is published meanwhile waits in the queue.
+ * few milliseconds commits are held; what is published meanwhile waits in the queue. One that fails is tried again when
+ * the log has grown as much once more. Nothing is lost by it: a log is read as the file is.
  */
 export class Checkpoints {
   readonly #path: string;
   readonly #db: Database;
-  readonly #log: BrokerOptions["log"];
+  readonly #fault: Fault;
   readonly #resume: () => void;
   #thread: Worker | null = null;
-  #phase: "idle" | "first" | "second" | "none" = "idle";
+  #phase: "idle" | "first" | "second" | "closed" = "idle";
   #pages = 0;
 
   /** `resume` is called when commits need not be held any more. */
-  constructor(path: string, db: Database, log: BrokerOptions["log"], resume: () => void) {
+  constructor(path: string, db: Database, options: Pick<BrokerOptions, "log" | "now">, resume: () => void) {
     this.#path = path;
     this.#db = db;
-    this.#log = log;
+    this.#fault = new Fault(FAULT, options);
     this.#resume = resume;
     db.run("PRAGMA wal_autocheckpoint = 0");
   }
@@ -61,8 +69,9 @@ export class Checkpoints {
   /** Resolves once the thread has let go of the file. */
   async close(): Promise<void> {
     const thread = this.#thread;
-    if (thread === null || this.#phase === "none") return;
-    this.#phase = "none";
+    this.#phase = "closed";
+    if (thread === null) return;
+    this.#thread = null;
     thread.ref();
     const ended = new Promise((resolve) => thread.once("exit", resolve));
     thread.postMessage(null, []);
@@ -71,35 +80,37 @@ export class Checkpoints {
 
   #start(): Worker {
     const thread = new Worker(new URL("checkpoint-thread.ts", import.meta.url));
-    thread.on("message", () => this.#attempt(() => this.#done()));
-    thread.on("error", (error) => this.#fail(error));
-    thread.on("exit", () => this.#fail("it ended"));
+    thread.on("message", (failed: string | null) => this.#attempt(() => this.#done(failed)));
+    thread.on("error", (error) => this.#lost(thread, error));
+    thread.on("exit", () => this.#lost(thread, "its thread ended"));
     return thread;
   }
 
-  #done(): void {
-    if (this.#phase === "first") {
+  #done(failed: string | null): void {
+    if (this.#phase === "closed") return;
+    if (this.#phase === "first" && failed === null) {
       this.#phase = "second";
       this.#thread?.postMessage(this.#path, []);
-    } else if (this.#phase === "second") {
-      this.#phase = "idle";
-      this.#pages = 0;
-      this.#thread?.unref(); // an idle thread keeps no process alive
-      this.#resume();
+      return;
     }
+    if (failed === null) {
+      this.#fault.look();
+      this.#db.run("PRAGMA wal_autocheckpoint = 0");
+    } else this.#fault.failed(failed);
+    this.#idle();
   }
 
-  /** Without the thread, commits do it themselves, as SQLite does by default. */
-  #fail(error: unknown): void {
-    if (this.#phase === "none") return;
-    this.#log("warn", "checkpoints run on the event loop: their thread failed", { error: String(error) });
-    this.#phase = "none";
+  /** Until another thread has made one, commits make checkpoints themselves, as SQLite does by default. */
+  #lost(thread: Worker | null, error: unknown): void {
+    if (this.#phase === "closed" || thread !== this.#thread) return; // told already, by its error
+    this.#fault.failed(error);
+    this.#thread = null;
     try {
       this.#db.run("PRAGMA wal_autocheckpoint = 1000");
-    } catch (again) {
-      this.#log("error", "the log of the store is not moved into its file any more", { error: String(again) });
+    } catch {
+      // the log grows, as was told
     }
-    this.#resume();
+    this.#idle();
   }
 
   /** What is thrown here ends neither a commit that was made nor the process, whose events some of it are. */
@@ -107,7 +118,14 @@ export class Checkpoints {
     try {
       run();
     } catch (error) {
-      this.#fail(error);
+      this.#lost(this.#thread, error);
     }
+  }
+
+  #idle(): void {
+    this.#phase = "idle";
+    this.#pages = 0;
+    this.#thread?.unref(); // an idle thread keeps no process alive
+    this.#resume();
   }
 }

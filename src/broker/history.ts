@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Selection } from "../core/channel.ts";
 import type { Draft, Message } from "../core/message.ts";
 import { FOREIGN, type Position } from "../core/position.ts";
-import type { Gap, GapReason, Page, Retention } from "./broker.ts";
+import type { BrokerOptions, Gap, GapReason, Page, Retention } from "./broker.ts";
 import { ChannelIndex, type ChannelRecord } from "./channels.ts";
 
 /** About how much data one page holds: what a socket that fills up in the middle of one keeps beside the kernel. */
@@ -148,6 +148,11 @@ export function exceeds(record: ChannelRecord, { count, bytes }: Retention): boo
     (count > 0 && record.published - record.dropped > count) ||
     (bytes > 0 && record.publishedBytes - record.droppedBytes > bytes)
   );
+}
+
+/** The time by which ages are judged. */
+export function ageNow({ ageNow, now }: Pick<BrokerOptions, "ageNow" | "now">): number {
+  return (ageNow ?? now)();
 }
 
 /** Equal for equal drafts, whatever else the request held. */

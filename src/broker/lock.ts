@@ -37,6 +37,7 @@ export async function takeLock(
 /** Null while another process has it. */
 function ask(path: string): Database | null {
   const real = existsSync(path) ? realpathSync(path) : path; // one lock by whatever link the store is found
+  accessSync(dirname(real), constants.W_OK); // for the lock, and for what SQLite puts beside the store
   const lock = new Database(`${real}.lock`, { create: true, readwrite: true });
   try {
     accessSync(`${real}.lock`, constants.W_OK); // of a file that it may only read SQLite takes no exclusive lock, silently

@@ -17,7 +17,7 @@ import type {
   StartOptions,
 } from "./broker.ts";
 import { matcher, newChannel, type ChannelRecord } from "./channels.ts";
-import { PAGE_BYTES, TRIM_STEP, History, digestOf, exceeds, randomEpoch } from "./history.ts";
+import { PAGE_BYTES, TRIM_STEP, History, ageNow, digestOf, exceeds, randomEpoch } from "./history.ts";
 
 interface Kept {
   readonly digest: string;
@@ -64,7 +64,7 @@ export class MemoryBroker implements Broker {
     const digest = once === undefined ? "" : digestOf(drafts);
     if (once !== undefined) {
       const known = history.keys.get(once.key);
-      if (known !== undefined && !this.#expired(known, now)) {
+      if (known !== undefined && !this.#expired(known, ageNow(this.#options))) {
         if (known.digest === digest) return { ...known.receipt, repeated: known.subscribers };
         throw new ApiError("idempotency_conflict", "The key was first used with another channel, event or data.");
       }
@@ -235,7 +235,7 @@ export class MemoryBroker implements Broker {
 
   /** Drops at most `limit` messages, channels and keys, and says how many. */
   #trimApp(history: MemoryHistory, retention: Retention, limit: number): number {
-    const now = this.#options.now();
+    const now = ageNow(this.#options);
     let done = 0;
     for (const record of history.over) {
       while (done < limit && exceeds(record, retention)) done += this.#dropOldest(history, record);

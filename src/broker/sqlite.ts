@@ -18,6 +18,7 @@ import type {
   StartOptions,
 } from "./broker.ts";
 import { Checkpoints } from "./checkpoints.ts";
+import { Fault, oneLine } from "./fault.ts";
 import { randomEpoch } from "./history.ts";
 import { Notes } from "./notes.ts";
 import { Places } from "./places.ts";
@@ -32,6 +33,22 @@ import { Trimming } from "./trimming.ts";
 const TURN_MESSAGES = 500;
 const TURN_BYTES = 1024 * 1024;
 
+const PUBLISHING = {
+  begins: "the store does not take messages: publishes are refused until it does",
+  over: "the store takes messages again",
+  quietLooks: 2,
+};
+const READS = {
+  begins: "the store cannot be read: what needs it is refused",
+  over: "the store could be read for a minute",
+  quietLooks: 60,
+};
+const RETENTION = {
+  begins: "retention cannot drop what is due",
+  over: "retention works again",
+  quietLooks: 1,
+};
+
 export interface SqliteOptions extends BrokerOptions {
   /** Calls back in a later turn of the event loop. Default: `setImmediate`. */
   readonly schedule?: (flush: () => void) => void;
@@ -39,6 +56,8 @@ export interface SqliteOptions extends BrokerOptions {
   readonly pause?: (ms: number) => Promise<unknown>;
   /** Names this run of the kernel, or null where there is no telling. Default: Linux's boot id. */
   readonly bootId?: () => string | null;
+  /** Given the file as it was opened, so that a test can make it fail. */
+  readonly opened?: (db: Database) => void;
 }
 
 interface Queued extends Waiting {
@@ -78,12 +97,24 @@ export class SqliteBroker implements Broker {
   #queue: Queued[] = [];
   #scheduled = false;
   #opened: Opened | null = null;
+  readonly #publishing: Fault;
+  readonly #reads: Fault;
+  readonly #retention: Fault;
+  /** The file did not take what was published. Nothing is tried until a look, once a second, finds that it takes writes. */
+  #refusing = false;
+  /** A page that a publish needed is damaged: only one that is kept shows that it is not any more. */
+  #damaged = false;
+  /** Resolves at the next look. */
+  #looked = Promise.withResolvers<void>();
 
   constructor(path: string, synchronous: "normal" | "full", options: SqliteOptions) {
     this.#path = path;
     this.#synchronous = synchronous;
     this.#options = options;
     this.#schedule = options.schedule ?? setImmediate;
+    this.#publishing = new Fault(PUBLISHING, options);
+    this.#reads = new Fault(READS, options);
+    this.#retention = new Fault(RETENTION, options);
   }
 
   async start(listener: Listener, { noted = () => undefined, signal }: StartOptions = {}): Promise<void> {
@@ -106,8 +137,10 @@ export class SqliteBroker implements Broker {
       const reading = new Reading(places, statements);
       const notes = new Notes(store, statements);
       const trimming = new Trimming(store, places, notes, statements, this.#options);
-      const checkpoints = new Checkpoints(this.#path, db, this.#options.log, () => this.#arm());
+      const checkpoints = new Checkpoints(this.#path, db, this.#options, () => this.#arm());
       for (const [app, note] of notes.all(this.#options.now())) noted(app, note);
+      this.#warnOfClock(store);
+      this.#options.opened?.(db);
       this.#opened = { db, lock, checkpoints, statements, store, reading, trimming, notes, listener, noted };
     } catch (error) {
       statements?.close();
@@ -120,6 +153,7 @@ export class SqliteBroker implements Broker {
   publish(app: AppId, drafts: readonly Draft[], once?: Once): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (this.#opened === null) throw closed();
+      if (this.#refusing) throw unavailable();
       const sizes = drafts.map(sizeOf);
       const bytes = sizes.reduce((sum, size) => sum + size, 0);
       this.#queue.push({ app, drafts, sizes, bytes, once, resolve, reject });
@@ -136,10 +170,18 @@ export class SqliteBroker implements Broker {
   }
 
   async follow(app: AppId, _selection: Selection): Promise<Position> {
-    return this.#use(({ store }) => {
-      const history = store.history(app);
-      return history.position(history.head);
-    });
+    for (;;) {
+      const { promise } = this.#looked;
+      try {
+        return this.#use(({ store }) => {
+          const history = store.history(app);
+          return history.position(history.head);
+        });
+      } catch (error) {
+        if (this.#opened === null) throw error;
+        await promise;
+      }
+    }
   }
 
   async unfollow(_app: AppId, _selection: Selection): Promise<void> {
@@ -147,11 +189,17 @@ export class SqliteBroker implements Broker {
   }
 
   async note(app: AppId, note: Note): Promise<void> {
-    this.#use(({ notes, checkpoints, noted }) => {
+    if (this.#opened === null) throw closed();
+    if (this.#refusing) throw unavailable();
+    const { notes, checkpoints, noted } = this.#opened;
+    try {
       notes.keep(app, note);
-      checkpoints.wrote(0, 0, 3); // in three indexes
-      noted(app, note);
-    });
+    } catch (error) {
+      this.#refuse([], error);
+      throw unavailable();
+    }
+    checkpoints.wrote(0, 0, 3); // in three indexes
+    noted(app, note);
   }
 
   async channel(app: AppId, name: string): Promise<ChannelSummary | null> {
@@ -167,16 +215,24 @@ export class SqliteBroker implements Broker {
   }
 
   async trim(): Promise<boolean> {
-    return this.#use(({ trimming, checkpoints }) => {
+    if (this.#opened === null) return false;
+    const { trimming, checkpoints } = this.#opened;
+    this.#look();
+    if (this.#refusing) return false;
+    try {
       const { dropped, more } = trimming.step();
       checkpoints.wrote(0, 0, dropped);
+      this.#retention.look();
       return more;
-    });
+    } catch (error) {
+      this.#retention.failed(error);
+      return false;
+    }
   }
 
   async check(): Promise<void> {
-    // only a write shows that the disk takes one
-    this.#use(({ db }) => db.run("UPDATE node SET checked = checked + 1"));
+    this.#probe();
+    if (this.#refusing || this.#damaged) throw unavailable();
   }
 
   /** Stores and acknowledges what was published before, then lets go of the file. */
@@ -187,12 +243,58 @@ export class SqliteBroker implements Broker {
     if (this.#opened === null) return; // closed twice
     while (this.#queue.length > 0) this.#turn();
     this.#opened = null;
+    this.#looked.resolve();
     opened.statements.close();
     try {
       closeDatabase(opened.db);
+    } catch (error) {
+      this.#options.log("warn", "the store could not note that it was closed", { error: oneLine(error) });
     } finally {
       opened.lock.close();
     }
+  }
+
+  #warnOfClock(store: Store): void {
+    const aheadMs = Math.max(...store.all().map(([, { time }]) => time)) - this.#options.now();
+    if (aheadMs > 1000) {
+      this.#options.log(
+        "warn",
+        "the clock is behind the newest message, whose time is given to others until it has caught up",
+        {
+          by_ms: aheadMs,
+        },
+      );
+    }
+  }
+
+  /** Once a second: whether what failed is over. */
+  #look(): void {
+    if (this.#refusing) this.#probe();
+    if (!this.#refusing && !this.#damaged) this.#publishing.look();
+    this.#reads.look();
+    this.#looked.resolve();
+    this.#looked = Promise.withResolvers();
+  }
+
+  /** Whether the file takes writes: only a write shows it. */
+  #probe(): void {
+    if (this.#opened === null) throw closed();
+    try {
+      this.#opened.db.run("UPDATE node SET checked = checked + 1");
+      this.#refusing = false;
+    } catch (error) {
+      this.#refuse([], error);
+    }
+  }
+
+  /** All that wait, not one batch after the other: after each failure what is held of the apps is read anew. */
+  #refuse(batch: readonly Queued[], error: unknown): void {
+    const code = String((error as { code?: unknown }).code);
+    this.#refusing = code.startsWith("SQLITE_");
+    if (code.startsWith("SQLITE_CORRUPT")) this.#damaged = true;
+    this.#publishing.failed(error);
+    for (const { reject } of batch) reject(unavailable());
+    if (this.#refusing) for (const { reject } of this.#queue.splice(0)) reject(unavailable());
   }
 
   #arm(): void {
@@ -211,10 +313,9 @@ export class SqliteBroker implements Broker {
     let commit: Commit;
     try {
       commit = opened.store.commit(batch);
+      this.#damaged = false;
     } catch (error) {
-      this.#options.log("error", "publishes were not stored", { publishes: batch.length, error: oneLine(error) });
-      for (const { reject } of batch) reject(unavailable());
-      return;
+      return this.#refuse(batch, error);
     }
     opened.checkpoints.wrote(
       batch.reduce((sum, { drafts }) => sum + drafts.length, 0),
@@ -254,7 +355,7 @@ export class SqliteBroker implements Broker {
     try {
       return work(this.#opened);
     } catch (error) {
-      this.#options.log("error", "the store failed", { error: oneLine(error) });
+      this.#reads.failed(error);
       throw unavailable();
     }
   }
@@ -270,10 +371,6 @@ function closed(): ApiError {
 
 function unavailable(): ApiError {
   return new ApiError("unavailable", "The store cannot be read or written now.");
-}
-
-function oneLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " ");
 }
 
 function linuxBootId(): string | null {

@@ -3,7 +3,7 @@ import { ApiError } from "../core/errors.ts";
 import type { Draft, Message } from "../core/message.ts";
 import type { AppId, BrokerOptions, Once, Receipt, Retention } from "./broker.ts";
 import { newChannel, type ChannelRecord } from "./channels.ts";
-import { History, digestOf, exceeds, randomEpoch } from "./history.ts";
+import { History, ageNow, digestOf, exceeds, randomEpoch } from "./history.ts";
 import { NEWEST_SEQ, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
 
@@ -156,7 +156,7 @@ export class Store {
         let digest = "";
         if (waiting.once !== undefined) {
           digest = digestOf(waiting.drafts);
-          const first = this.#repeated(history, waiting.once.key, digest, now);
+          const first = this.#repeated(history, waiting.once.key, digest, ageNow(this.#options));
           if (first !== null) return first;
         }
         let of = accepted.get(history);

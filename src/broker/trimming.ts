@@ -1,6 +1,6 @@
 import type { BrokerOptions, Retention } from "./broker.ts";
 import type { ChannelRecord } from "./channels.ts";
-import { TRIM_STEP, exceeds } from "./history.ts";
+import { TRIM_STEP, ageNow, exceeds } from "./history.ts";
 import type { Notes } from "./notes.ts";
 import { IN_BUCKETS, type Places } from "./places.ts";
 import type { Query, Statements } from "./statements.ts";
@@ -58,7 +58,7 @@ export class Trimming {
         left -= done;
       }
       if (left > 0) left -= this.#keys(left);
-      if (left > 0) left -= this.#notes.trim(this.#options.now(), left);
+      if (left > 0) left -= this.#notes.trim(ageNow(this.#options), left);
       return { dropped: TRIM_STEP - left, more: left <= 0 };
     });
   }
@@ -105,7 +105,7 @@ export class Trimming {
   /** Drops the app's oldest messages while they are too old or the app keeps too much. */
   #oldest(history: StoredHistory, { ageMs, appBytes }: Retention, limit: number): number {
     if (ageMs === 0 && (appBytes === 0 || history.bytes <= appBytes)) return 0;
-    const since = ageMs > 0 ? this.#options.now() - ageMs : -Infinity;
+    const since = ageMs > 0 ? ageNow(this.#options) - ageMs : -Infinity;
     const isDue = (time: number): boolean => time < since || (appBytes > 0 && history.bytes > appBytes);
     const oldest = this.#ofApp.row(history.id, 1);
     if (oldest === undefined || !isDue(oldest[3])) return 0;
@@ -135,9 +135,9 @@ export class Trimming {
   }
 
   #keys(limit: number): number {
-    const { idempotencyTtlMs, now } = this.#options;
+    const { idempotencyTtlMs } = this.#options;
     if (idempotencyTtlMs === 0) return 0;
-    const rows = this.#oldKeys.rows(now() - idempotencyTtlMs, limit);
+    const rows = this.#oldKeys.rows(ageNow(this.#options) - idempotencyTtlMs, limit);
     for (const [id] of rows) this.#dropKey.run(id);
     return rows.length;
   }

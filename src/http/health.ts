@@ -12,7 +12,7 @@ export function health(): Response {
 export async function readiness({ checkStore, draining, log }: Gateway): Promise<Response> {
   if (draining) throw new ApiError("unavailable", "This node is being stopped.");
   await checkStore().catch((error: unknown) => {
-    log("warn", "the store does not answer", { error });
+    log("debug", "the store does not answer", { error }); // what it suffers from it has told itself, once
     throw new ApiError("unavailable", "The store does not take messages right now.");
   });
   return success({ status: "ready" }, nextRequestId());

@@ -1,8 +1,9 @@
+import type { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Broker, Retention, Start } from "../../src/broker/broker.ts";
+import type { Broker, Receipt, Retention, Start } from "../../src/broker/broker.ts";
 import { MemoryBroker } from "../../src/broker/memory.ts";
 import { SqliteBroker } from "../../src/broker/sqlite.ts";
 import { selectionOf } from "../../src/core/channel.ts";
@@ -27,7 +28,9 @@ type Step =
   | { readonly kind: "read"; readonly names: readonly string[]; readonly at: At; readonly limit: number }
   | { readonly kind: "seek"; readonly names: readonly string[]; readonly count: number; readonly agoMs: number | null }
   | { readonly kind: "channels"; readonly prefix: string; readonly after: string; readonly limit: number }
-  | { readonly kind: "restart"; readonly how: "clean" | "killed" | "power" };
+  | { readonly kind: "restart"; readonly how: "clean" | "killed" | "power" }
+  /** From now on the file may grow by so many pages; null: by any number. */
+  | { readonly kind: "room"; readonly pages: number | null };
 
 /** Where a read begins: so much of the way to the head, so many positions beyond it, of the n-th epoch from the end. */
 interface At {
@@ -123,14 +126,61 @@ const lasting: fc.WeightedArbitrary<Step>[] = [
   },
 ];
 
+const full: fc.WeightedArbitrary<Step>[] = [
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("room" as const),
+      pages: fc.option(fc.integer({ min: 0, max: 6 }), { nil: null, freq: 2 }),
+    }),
+  },
+  {
+    // what fills pages, and fails at one place or another of what it writes
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("publish" as const),
+      drafts: fc.array(
+        fc.record({
+          channel: fc.constantFrom(...NAMES),
+          event: fc.constant(null),
+          data: fc.integer({ min: 0, max: 6000 }).map((length) => "x".repeat(length)),
+          json: fc.constant(false),
+        }),
+        { minLength: 1, maxLength: 8 },
+      ),
+      key: fc.option(fc.constantFrom("k1", "k2", "k3"), { nil: null, freq: 2 }),
+    }),
+  },
+];
+
 interface Driven {
   readonly broker: () => Broker;
+  /** Bounds the file, so that what needs more pages fails as on a full disk. */
+  readonly room?: (pages: number | null) => void;
   readonly restart: (how: "clean" | "killed" | "power") => Promise<void>;
 }
 
 /** Takes the steps on a broker and on the model; every answer must be the same. */
-async function drive(driven: Driven, settings: Settings, steps: readonly Step[]): Promise<void> {
+async function drive(driven: Driven, settings: Settings, steps: readonly Step[]): Promise<number> {
   const epochs = ["e1"];
+  let refused = 0;
+  let bounded = false;
+  const giveRoom = async (): Promise<void> => {
+    if (!bounded) return;
+    bounded = false;
+    driven.room?.(null);
+    await driven.broker().check(); // which finds that it takes writes again
+  };
+  /** Null for a publish that was refused because the file is full. */
+  const outcome = async (publish: Promise<Receipt>): Promise<Receipt | null> => {
+    try {
+      return await publish;
+    } catch (error) {
+      if (!(bounded && error instanceof ApiError && error.type === "unavailable")) throw error;
+      refused++;
+      return null;
+    }
+  };
   const model = new Model("e1", settings.idempotencyTtlMs);
   await driven.broker().follow("app", selectionOf(["a"])); // the app begins, and its epoch
   for (const step of steps) {
@@ -138,11 +188,12 @@ async function drive(driven: Driven, settings: Settings, steps: readonly Step[])
     switch (step.kind) {
       case "publish": {
         const once = step.key === null ? undefined : { key: step.key, subscribers: [] };
-        const receipt = await broker.publish("app", step.drafts, once).catch((error: unknown) => {
-          if (error instanceof ApiError && error.type === "idempotency_conflict") return null;
+        const receipt = await outcome(broker.publish("app", step.drafts, once)).catch((error: unknown) => {
+          if (error instanceof ApiError && error.type === "idempotency_conflict") return "conflict";
           throw error;
         });
-        expect(receipt).toEqual(model.publish(step.drafts, step.key, settings.ms));
+        if (receipt === null) break; // and nothing of it is kept
+        expect(receipt).toEqual(model.publish(step.drafts, step.key, settings.ms) ?? "conflict");
         break;
       }
       case "publishMany": {
@@ -150,8 +201,10 @@ async function drive(driven: Driven, settings: Settings, steps: readonly Step[])
           const channel = NAMES[(step.offset + i * step.stride) % NAMES.length]!;
           return [{ channel, event: null, data: String(i), json: false }];
         });
-        const receipts = await Promise.all(many.map((drafts) => broker.publish("app", drafts)));
-        expect(receipts).toEqual(many.map((drafts) => model.publish(drafts, null, settings.ms)!));
+        const receipts = await Promise.all(many.map((drafts) => outcome(broker.publish("app", drafts))));
+        for (const [i, receipt] of receipts.entries()) {
+          if (receipt !== null) expect(receipt).toEqual(model.publish(many[i]!, null, settings.ms)!);
+        }
         break;
       }
       case "clock":
@@ -160,9 +213,14 @@ async function drive(driven: Driven, settings: Settings, steps: readonly Step[])
       case "limits":
         settings.keep(step.limits);
         await driven.restart("clean");
+        bounded = false;
         break;
       case "trim":
-        await trimAll(broker);
+        await trimAll(broker); // which may fail after some of its steps
+        if (bounded) {
+          await giveRoom();
+          await trimAll(broker);
+        }
         model.trim(settings.kept, settings.ms);
         break;
       case "read": {
@@ -186,14 +244,21 @@ async function drive(driven: Driven, settings: Settings, steps: readonly Step[])
         expect(await broker.channels("app", prefix, after, limit)).toEqual(model.channels(prefix, after, limit));
         break;
       }
+      case "room":
+        await giveRoom();
+        bounded = step.pages !== null;
+        driven.room?.(step.pages);
+        break;
       case "restart":
         await driven.restart(step.how);
+        bounded = false;
         if (step.how === "power") {
           epochs.push(`e${settings.epochs}`);
           model.renew(`e${settings.epochs}`);
         }
     }
   }
+  return refused;
 }
 
 test("the memory broker answers as the model does, whatever happens", async () => {
@@ -210,46 +275,69 @@ test("the memory broker answers as the model does, whatever happens", async () =
   );
 }, 600_000);
 
+/** Takes the steps on a file of its own. Gives how many publishes a full file refused. */
+async function driveFile(steps: readonly Step[]): Promise<number> {
+  using kept = folder();
+  const settings = new Settings();
+  settings.idempotencyTtlMs = 300;
+  let files = 0;
+  let boots = 0;
+  let file: Database | null = null;
+  const path = (): string => join(kept.path, `store${files}.db`);
+  const open = async (): Promise<SqliteBroker> => {
+    const options = { bootId: () => String(boots), opened: (db: Database) => (file = db) };
+    const opened = new SqliteBroker(path(), "normal", Object.assign(settings, options));
+    await opened.start(new Ear());
+    return opened;
+  };
+  let broker = await open();
+  const driven: Driven = {
+    broker: () => broker,
+    room: (pages) => {
+      const [[count = 0] = []] = file!.query<unknown, []>("PRAGMA page_count").values() as number[][];
+      file!.run(`PRAGMA max_page_count = ${pages === null ? 0xfffffffe : count + pages}`);
+    },
+    restart: async (how) => {
+      const before = path();
+      const last = broker;
+      if (how === "clean") {
+        await last.close();
+      } else {
+        // what the system holds of the file at this moment is what a kill leaves
+        files++;
+        for (const end of ["", "-wal"]) if (existsSync(before + end)) copyFileSync(before + end, path() + end);
+        await last.close();
+      }
+      if (how === "power") boots++;
+      broker = await open();
+    },
+  };
+  try {
+    return await drive(driven, settings, steps);
+  } finally {
+    await broker.close();
+  }
+}
+
 test("the SQLite broker answers as the model does, over restarts, kills and losses of power too", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(...plain, ...lasting), { maxLength: 60, size: "max" }), async (steps) => {
-      using kept = folder();
-      const settings = new Settings();
-      settings.idempotencyTtlMs = 300;
-      let files = 0;
-      let boots = 0;
-      const path = (): string => join(kept.path, `store${files}.db`);
-      const open = async (): Promise<SqliteBroker> => {
-        const opened = new SqliteBroker(path(), "normal", Object.assign(settings, { bootId: () => String(boots) }));
-        await opened.start(new Ear());
-        return opened;
-      };
-      let broker = await open();
-      const driven: Driven = {
-        broker: () => broker,
-        restart: async (how) => {
-          const before = path();
-          const last = broker;
-          if (how === "clean") {
-            await last.close();
-          } else {
-            // what the system holds of the file at this moment is what a kill leaves
-            files++;
-            for (const end of ["", "-wal"]) if (existsSync(before + end)) copyFileSync(before + end, path() + end);
-            await last.close();
-          }
-          if (how === "power") boots++;
-          broker = await open();
-        },
-      };
-      try {
-        await drive(driven, settings, steps);
-      } finally {
-        await broker.close();
-      }
+      await driveFile(steps);
     }),
     { numRuns: RUNS },
   );
+}, 600_000);
+
+test("a file that is full, at whatever statement, refuses whole publishes and keeps to the model", async () => {
+  let refused = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof(...plain, ...lasting, ...full), { maxLength: 60, size: "max" }),
+      async (steps) => void (refused += await driveFile(steps)),
+    ),
+    { numRuns: RUNS },
+  );
+  expect(refused).toBeGreaterThan(RUNS); // it was full, and not only once
 }, 600_000);
 
 test("without limits nothing is ever dropped", async () => {

@@ -82,6 +82,7 @@ test("a second process waits while the first runs, without opening the file, and
   using kept = folder();
   const path = join(kept.path, "store.db");
   const settings = new Settings();
+  settings.ms = Date.now(); // as the publisher's
   const child = Bun.spawn([process.execPath, PUBLISHER, path, "0"], { stdout: "pipe" });
   let asked = 0;
   const pause = async (): Promise<void> => {

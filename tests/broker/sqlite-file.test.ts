@@ -66,6 +66,9 @@ test("time does not go back over a restart with a clock that does", async () => 
   await second.publish("app", [draft("a")]);
   const { messages } = await read(second, ["a"]);
   expect(messages.map(({ time }) => time)).toEqual([1_000_000, 1_000_000]);
+  expect(settings.logged).toEqual([
+    "warn: the clock is behind the newest message, whose time is given to others until it has caught up",
+  ]);
   await second.close();
 });
 
@@ -288,6 +291,27 @@ test("notes outlive the process, the last of each key, until their time", async 
     ["a", "x"],
   ]);
   db.close();
+});
+
+test("a stream of an app that is new while the file is full is followed once it is not", async () => {
+  using kept = folder();
+  const settings = new Settings();
+  let db: Database | undefined;
+  const opened = (one: Database): void => void (db = one);
+  const broker = new SqliteBroker(join(kept.path, "store.db"), "normal", Object.assign(settings, { opened }));
+  await broker.start(new Ear());
+  const pages = Number(db!.query("PRAGMA page_count").values()[0]![0]);
+  db!.run(`PRAGMA max_page_count = ${pages}`);
+  // so many that one of them needs a page
+  const followed = Array.from({ length: 300 }, (_, i) => broker.follow(`app${i}`, selectionOf(["a"])));
+  const all = Promise.all(followed).then(() => "all");
+  await new Promise(setImmediate);
+  expect(settings.logged).toHaveLength(1);
+  expect(Bun.peek.status(all)).toBe("pending");
+  db!.run("PRAGMA max_page_count = 1000000");
+  await trimAll(broker); // which its owner calls every second
+  expect(await all).toBe("all");
+  await broker.close();
 });
 
 function foreign(): Buffer {

@@ -42,6 +42,8 @@ export interface GatewayOptions {
   readonly preload?: string;
   /** Its limit of descriptors (`ulimit -n`). Default: as this process. */
   readonly descriptors?: number;
+  /** A command that makes way for the one that follows it: `["nice"]`. */
+  readonly under?: readonly string[];
 }
 
 const ROOT = join(import.meta.dir, "..", "..");
@@ -111,10 +113,10 @@ export class Gateway implements AsyncDisposable {
   /** Starts the process and waits for nothing. */
   launch(settings: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== null) throw new Error("The gateway is running already.");
-    const { preload, stderr = "pipe", descriptors } = this.#options;
+    const { preload, stderr = "pipe", descriptors, under = [] } = this.#options;
     const flags = preload === undefined ? [] : ["--preload", preload];
     const limited = descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`];
-    this.#child = Bun.spawn([...limited, process.execPath, ...flags, "src/main.ts"], {
+    this.#child = Bun.spawn([...under, ...limited, process.execPath, ...flags, "src/main.ts"], {
       cwd: ROOT,
       stdin: "ignore",
       stdout: "pipe",

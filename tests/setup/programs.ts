@@ -22,13 +22,18 @@ export type ProgramName = keyof typeof PROGRAMS;
 /** Set by `bun run test`: run the tests that need programs as well. */
 export const ASKED = "TEST_PROGRAMS";
 
-const leftOut = new Map<ProgramName, string>();
+const leftOut = new Map<string, string>();
 
 /** Where the program is, or null: it is missing, or the run does not ask for it. Null is told at the end of the run. */
 export function program(name: ProgramName): string | null {
   const path = process.env[ASKED] === undefined ? null : find(name);
   if (path === null) leftOut.set(name, why(name));
   return path;
+}
+
+/** Notes what this machine cannot do, whose tests are left out: told in one line at the end of the run. */
+export function leaveOut(tests: string, because: string): void {
+  leftOut.set(tests, `Left out: tests ${tests}, because ${because}.`);
 }
 
 export function find(name: ProgramName): string | null {
@@ -39,7 +44,7 @@ export function find(name: ProgramName): string | null {
   return null;
 }
 
-/** One line for each program whose tests were left out. */
+/** One line for each kind of tests that were left out. */
 export function leftOutLines(): readonly string[] {
   return [...leftOut.values()];
 }
