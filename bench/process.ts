@@ -116,7 +116,7 @@ export async function ready(child: Subprocess, address: string, log: string): Pr
   const until = performance.now() + 15_000;
   while (performance.now() < until && child.exitCode === null) {
     try {
-      const answer = await fetch(address, { signal: AbortSignal.timeout(1000) });
+      const answer = await fetch(address, { signal: AbortSignal.timeout(1000), keepalive: false });
       await answer.arrayBuffer();
       if (answer.ok || address.endsWith("/")) return; // any answer to "/" shows that it listens
     } catch {

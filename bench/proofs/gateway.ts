@@ -56,6 +56,7 @@ export class Gateway {
       SOCKET_DATA: join(this.folder, "data"),
       SOCKET_PUBLIC_CHANNELS: "**",
       SOCKET_LOG_LEVEL: "warn",
+      SOCKET_DRAIN: "0",
       ...this.#settings,
     };
     const child = (this.#child = start(ownCommand(), env, this.#log, this.#lifeS));

@@ -1,6 +1,7 @@
 import type { Kept } from "./ledger.ts";
 import { epochOf, seqOf } from "./position.ts";
 import type { Report } from "./report.ts";
+import { selects } from "./selection.ts";
 
 /** All that one listener heard, over all of its streams. */
 export class Heard {
@@ -39,11 +40,9 @@ export class Heard {
   compare(kept: readonly Kept[]): void {
     const claim = this.#report.claim("a listener hears what is kept of its channels: all of it, in order, each once");
     const begin = this.#begin ?? "";
+    const selected = selects(this.#selection);
     const wanted = kept.filter(
-      ({ id, channel }) =>
-        epochOf(id) === epochOf(begin) &&
-        seqOf(id) > seqOf(begin) &&
-        this.#selection.some((one) => covers(one, channel)),
+      ({ id, channel }) => epochOf(id) === epochOf(begin) && seqOf(id) > seqOf(begin) && selected(channel),
     );
     for (let i = 0; i < Math.max(wanted.length, this.#heard.length); i++) {
       const [want, heard] = [wanted[i], this.#heard[i]];
@@ -55,13 +54,4 @@ export class Heard {
       if (!same) return; // all that follows is shifted
     }
   }
-}
-
-/** As docs/protocol.md has it, "Selections". */
-function covers(name: string, channel: string): boolean {
-  const form = name
-    .split(".")
-    .map((segment) => (segment === "**" ? ".+" : segment === "*" ? "[^.]*" : segment))
-    .join("\\.");
-  return new RegExp(`^${form}$`).test(channel);
 }

@@ -1,6 +1,7 @@
 import { Heard } from "./heard.ts";
 import { Listener } from "./listener.ts";
 import type { Report } from "./report.ts";
+import { pathOf } from "./selection.ts";
 
 /** A listener of our own, with all that it heard over all of its streams. */
 export class Hearing extends Heard {
@@ -8,26 +9,24 @@ export class Hearing extends Heard {
 
   constructor(report: Report, port: number, selection: readonly string[]) {
     super(report, selection);
-    const [only] = selection;
-    const single = selection.length === 1 && !only!.includes("*");
-    const names = selection.map((name) => `channel=${name}`).join("&");
+    const path = pathOf(selection);
     const gaps = report.claim("a stream that comes back is told that nothing is missing, and no gap");
     const right = report.claim("streams are answered, and say what they may say");
     this.#listener = new Listener({
       port,
-      path: single ? `/channel/${only}/stream` : `/stream?${names}`,
+      path,
       ears: {
         message: ({ id, data }) => {
           right.check(true, () => "");
           this.hear(id, data);
         },
         told: (event, facts, id) => {
-          if (event === "socket:gap") gaps.check(false, () => `${names} ${JSON.stringify(facts)}`);
+          if (event === "socket:gap") gaps.check(false, () => `${path} ${JSON.stringify(facts)}`);
           if (event !== "socket:open") return;
           const first = this.begins(id ?? "");
-          gaps.check(facts["recovered"] === (first ? null : true), () => `${names} ${id} ${JSON.stringify(facts)}`);
+          gaps.check(facts["recovered"] === (first ? null : true), () => `${path} ${id} ${JSON.stringify(facts)}`);
         },
-        fault: (why) => right.check(false, () => `${names}: ${why}`),
+        fault: (why) => right.check(false, () => `${path}: ${why}`),
       },
     });
   }
