@@ -44,6 +44,8 @@ export interface Result {
     readonly bytes: number;
     readonly latencyMs: Times;
     readonly toLastMs: Times;
+    /** `latencyMs` by the parts of the run that `part` began. */
+    readonly parts: readonly { readonly latencyMs: Times }[];
   };
   readonly server: {
     readonly cpuSeconds: number;
@@ -89,6 +91,8 @@ export function faults(result: Result): string[] {
 export interface Held {
   /** Lets it publish (with the option `wait`). */
   go(): void;
+  /** Begins a new part of the run, of which the latencies are told for themselves. */
+  part(): void;
   /** Lets it go on and end, and gives what it saw. */
   result(): Promise<Result>;
 }
@@ -113,11 +117,13 @@ export async function hold(server: Server, options: Options): Promise<Held> {
     }
   };
   if (options["wait"] === true) await line();
+  const tell = (word: string) => {
+    void child.stdin.write(`${word}\n`);
+    void child.stdin.flush();
+  };
   return {
-    go() {
-      void child.stdin.write("go\n");
-      void child.stdin.flush();
-    },
+    go: () => tell("go"),
+    part: () => tell("part"),
     async result() {
       await child.stdin.end();
       const result = JSON.parse(await line()) as Result;

@@ -16,18 +16,23 @@ static Options options;
 static Tally tally;
 static long rss_before, rss_after;
 static double cpu_before, cpu_after;
-static bool input_line, input_ended;
+static uint32_t input_lines;
+static bool input_ended;
 
 static bool never(void) { return false; }
-static bool told_to_go(void) { return input_line; }
+static bool told_to_go(void) { return input_lines > 0; }
 static bool told_to_end(void) { return input_ended; }
 
 static void input_ready(Source *source, uint32_t events) {
   (void)source, (void)events;
   char bytes[256];
   ssize_t got = read(STDIN_FILENO, bytes, sizeof bytes);
-  input_line = true;
+  for (ssize_t i = 0; i < got; i++) {
+    if (bytes[i] != '\n') continue;
+    if (input_lines++) tally_next_part(&tally); // the first one says go
+  }
   if (got > 0) return;
+  input_lines++;
   input_ended = true;
   loop_forget(STDIN_FILENO);
 }
@@ -91,7 +96,13 @@ static void add_deliveries(Buffer *b, uint64_t bytes) {
   add_times(b, "latencyMs", &tally.latency);
   buffer_text(b, ",");
   add_times(b, "toLastMs", &tally.to_last);
-  buffer_text(b, "},");
+  buffer_text(b, ",\"parts\":[");
+  for (uint32_t i = 0; i <= tally.part; i++) {
+    buffer_text(b, i ? ",{" : "{");
+    add_times(b, "latencyMs", &tally.parts[i]);
+    buffer_text(b, "}");
+  }
+  buffer_text(b, "]},");
 }
 
 static void print_result(uint64_t bytes) {

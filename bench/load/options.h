@@ -30,7 +30,9 @@ typedef struct {
   bool lockstep;           // the next publish waits until the one before is answered and delivered everywhere
   uint32_t grace_ms;       // how long to wait for a delivery that does not come
 
-  bool wait; // after opening, print {"ready":true} and wait for a line (or the end) on standard input
+  // After opening, print {"ready":true} and wait for a line (or the end) on standard input. Each further line begins a
+  // new part of the run, for which latencies are told apart.
+  bool wait;
   bool hold; // after publishing, keep the streams until standard input ends
 } Options;
 

@@ -13,6 +13,11 @@ void tally_init(Tally *t, uint32_t streams, uint32_t channels, uint32_t capacity
   t->seen = allocate(streams, t->row_bytes);
   histogram_init(&t->latency);
   histogram_init(&t->to_last);
+  for (int i = 0; i < MAX_PARTS; i++) histogram_init(&t->parts[i]);
+}
+
+void tally_next_part(Tally *t) {
+  if (t->part + 1 < MAX_PARTS) t->part++;
 }
 
 void tally_sent(Tally *t, uint32_t number, int64_t at) {
@@ -43,5 +48,6 @@ void tally_received(Tally *t, uint32_t stream, uint32_t number, int64_t at) {
   t->last_at = at;
   int64_t took = at - t->sent_at[number];
   histogram_add(&t->latency, took);
+  histogram_add(&t->parts[t->part], took);
   if (t->missing[number] && --t->missing[number] == 0) histogram_add(&t->to_last, took);
 }

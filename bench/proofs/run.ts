@@ -43,7 +43,7 @@ const quick = given["quick"] === true;
 const values = Object.fromEntries(
   Object.entries(proof.options).map(([key, option]) => {
     const value = given[key] === undefined ? option[quick ? "quick" : "full"] : Number(given[key]);
-    if (!(value > 0)) stop(`--${key} takes a number over 0: ${option.what}`);
+    if (!(value >= 0)) stop(`--${key} takes a number: ${option.what}`);
     return [key, value];
   }),
 );
