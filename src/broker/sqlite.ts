@@ -22,16 +22,13 @@ import { Fault, oneLine } from "./fault.ts";
 import { randomEpoch } from "./history.ts";
 import { Notes } from "./notes.ts";
 import { Places } from "./places.ts";
+import { PublishQueue } from "./publish-queue.ts";
 import { Reading, summaryOf } from "./reading.ts";
 import { takeLock } from "./lock.ts";
 import { closeDatabase, explain, openDatabase } from "./schema.ts";
 import { Statements } from "./statements.ts";
 import { Store, type Commit, type Waiting } from "./store.ts";
 import { Trimming } from "./trimming.ts";
-
-/** What one transaction holds at most, so that no turn of the loop is long; one larger publish goes alone. */
-const TURN_MESSAGES = 500;
-const TURN_BYTES = 1024 * 1024;
 
 const PUBLISHING = {
   begins: "the store does not take messages: publishes are refused until it does",
@@ -94,7 +91,7 @@ export class SqliteBroker implements Broker {
   readonly #options: SqliteOptions;
   readonly #schedule: (flush: () => void) => void;
   readonly #flush = (): void => this.#turn();
-  #queue: Queued[] = [];
+  readonly #queue = new PublishQueue<Queued>();
   #scheduled = false;
   #opened: Opened | null = null;
   readonly #publishing: Fault;
@@ -294,7 +291,7 @@ export class SqliteBroker implements Broker {
     if (code.startsWith("SQLITE_CORRUPT")) this.#damaged = true;
     this.#publishing.failed(error);
     for (const { reject } of batch) reject(unavailable());
-    if (this.#refusing) for (const { reject } of this.#queue.splice(0)) reject(unavailable());
+    if (this.#refusing) for (const { reject } of this.#queue.takeAll()) reject(unavailable());
   }
 
   #arm(): void {
@@ -307,7 +304,7 @@ export class SqliteBroker implements Broker {
     this.#scheduled = false;
     const opened = this.#opened;
     if (opened === null || opened.checkpoints.held) return; // which ends with a turn
-    const batch = this.#take();
+    const batch = this.#queue.take();
     if (batch.length === 0) return;
     if (this.#queue.length > 0) this.#arm();
     let commit: Commit;
@@ -335,19 +332,6 @@ export class SqliteBroker implements Broker {
         opened.listener.broken(app); // what it missed is read from the store
       }
     }
-  }
-
-  #take(): Queued[] {
-    let messages = 0;
-    let bytes = 0;
-    let count = 0;
-    for (const waiting of this.#queue) {
-      messages += waiting.drafts.length;
-      bytes += waiting.bytes;
-      if (count > 0 && (messages > TURN_MESSAGES || bytes > TURN_BYTES)) break;
-      count++;
-    }
-    return this.#queue.splice(0, count);
   }
 
   #use<T>(work: (opened: Opened) => T): T {
