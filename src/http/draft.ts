@@ -2,7 +2,7 @@ import { ApiError } from "../core/errors.ts";
 import { elementsOf, JsonError, parseJson, type Span } from "../core/json.ts";
 import type { Draft } from "../core/message.ts";
 import { type Fields, JsonFields, textOf } from "./fields.ts";
-import { channelOf, type Parameters } from "./parameters.ts";
+import { channelOf, type Parameters, tooManyMessages } from "./parameters.ts";
 
 /** Every limit: 0 means none. */
 export interface DraftLimits {
@@ -44,7 +44,7 @@ export function draftFrom(fields: Fields, limits: DraftLimits): Draft {
 export function batchFrom(parameters: Parameters, limits: DraftLimits): Draft[] {
   const { text, values, elements } = arrayOf(parameters, limits);
   if (limits.maxBatch !== 0 && elements.length > limits.maxBatch) {
-    throw new ApiError("batch_invalid", `A batch takes at most ${limits.maxBatch} messages.`, "body");
+    throw tooManyMessages(limits.maxBatch);
   }
   return elements.map((element, i) => {
     const value = values[i];
@@ -77,7 +77,7 @@ function arrayOf(parameters: Parameters, limits: DraftLimits): Elements {
     const text = given.json();
     return { text, values: given.value, elements: elementsOf(text, { start: 0, end: text.length }) };
   }
-  const json = taking("body", () => parseJson(given.value as string, limits.maxJsonDepth));
+  const json = taking("body", () => parseJson(given.value as string, limits.maxJsonDepth, limits.maxBatch || Infinity));
   if (!Array.isArray(json.value)) throw notAnArray();
   return { text: json.text, values: json.value, elements: json.elements };
 }

@@ -1,6 +1,6 @@
 import { isChannel } from "../core/channel.ts";
 import { ApiError, type ErrorType } from "../core/errors.ts";
-import { type Json, JsonError, parseJson } from "../core/json.ts";
+import { type Json, JsonError, parseJson, TooManyElements } from "../core/json.ts";
 import { readBody } from "./body.ts";
 import { type Fields, type Given, JsonFields, type Place, repeated, textOf } from "./fields.ts";
 import { type Pair, pairsOf } from "./urlencoded.ts";
@@ -18,15 +18,17 @@ export function queryParameters(url: string): Parameters {
 
 /**
  * The parameters of a request: of its query string and of its body, which is a JSON object, an urlencoded form or
- * nothing. A JSON array is taken only where `takes` says so; it is `Parameters.document` then.
+ * nothing. A JSON array is taken only of messages, of at most so many, where `maxBatch` is given; it is
+ * `Parameters.document` then.
  *
  * Rejects with ApiError: as `readBody` does, `unsupported_media_type` for any other content type, `body_invalid` for
- * JSON that is broken, too deep or of another shape, `parameter_invalid` for an encoding that is not UTF-8.
+ * JSON that is broken, too deep or of another shape, `batch_invalid` for too many messages, `parameter_invalid` for an
+ * encoding that is not UTF-8.
  */
 export async function readParameters(
   request: Request,
   limits: BodyLimits,
-  takes: "object" | "array or object" = "object",
+  { maxBatch }: { readonly maxBatch?: number } = {},
 ): Promise<Parameters> {
   const query = queryPairs(request.url);
   const type = bodyType(request.headers.get("content-type"));
@@ -35,10 +37,10 @@ export async function readParameters(
   if (type === "form") return new Parameters(query, pairsOf(text), null);
   if (type === null) throw unsupported("A body needs a Content-Type.");
 
-  const json = parseBody(text, limits.maxJsonDepth);
-  const isArray = Array.isArray(json.value);
-  if (typeof json.value !== "object" || json.value === null || (isArray && takes === "object")) {
-    throw new ApiError("body_invalid", `The body takes a JSON ${takes}.`);
+  const json = parseBody(text, limits.maxJsonDepth, maxBatch);
+  const takesArray = maxBatch !== undefined;
+  if (typeof json.value !== "object" || json.value === null || (Array.isArray(json.value) && !takesArray)) {
+    throw notTaken(takesArray);
   }
   return new Parameters(query, [], json);
 }
@@ -144,12 +146,21 @@ function named(pairs: readonly Pair[], name: string, place: Place): Given[] {
   return found;
 }
 
-function parseBody(text: string, maxDepth: number): Json {
+function parseBody(text: string, maxDepth: number, maxBatch: number | undefined): Json {
   try {
-    return parseJson(text, maxDepth);
+    return parseJson(text, maxDepth, maxBatch === 0 ? Infinity : (maxBatch ?? 0));
   } catch (error) {
+    if (error instanceof TooManyElements) throw maxBatch === undefined ? notTaken(false) : tooManyMessages(maxBatch);
     throw error instanceof JsonError ? new ApiError("body_invalid", `The body ${error.message}.`) : error;
   }
+}
+
+function notTaken(takesArray: boolean): ApiError {
+  return new ApiError("body_invalid", `The body takes a JSON ${takesArray ? "array or object" : "object"}.`);
+}
+
+export function tooManyMessages(maxBatch: number): ApiError {
+  return new ApiError("batch_invalid", `A batch takes at most ${maxBatch} messages.`, "body");
 }
 
 const TYPES = "A body is `application/json` or `application/x-www-form-urlencoded`, in UTF-8";

@@ -22,7 +22,7 @@ export async function send(gateway: Gateway, request: Request, network: () => st
 export async function sendMulti(gateway: Gateway, request: Request, network: () => string): Promise<Response> {
   const app = publisher(gateway, request);
   const limits = limitsOf(gateway, app);
-  const drafts = batchFrom(await readParameters(request, limits, "array or object"), limits);
+  const drafts = batchFrom(await readParameters(request, limits, limits), limits);
   const messages = await publish(gateway, request, network, app, drafts);
   return successJson(`{"messages":[${messages.join(",")}]}`, nextRequestId());
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { elementsOf, JsonError, membersOf, parseJson } from "../../src/core/json.ts";
+import { elementsOf, JsonError, membersOf, parseJson, TooManyElements } from "../../src/core/json.ts";
 
 const slices = (text: string, spans: readonly { start: number; end: number }[]): string[] =>
   spans.map((span) => text.slice(span.start, span.end));
@@ -148,6 +148,14 @@ describe("what is refused", () => {
     const within = `[${object(1001)}]`;
     expect(() => membersOf(within, parseJson(within, 32).elements[0]!)).toThrow(JsonError);
     expect(parseJson(`{"data":${object(1001)}}`, 32).members).toHaveLength(1);
+  });
+
+  test("an array of more elements than are taken is refused where that shows, deeper within it is not", () => {
+    expect(parseJson("[1,[1,2,3],{}]", 32, 3).elements).toHaveLength(3);
+    expect(() => parseJson("[1,[1,2,3],{},4", 32, 3)).toThrow("is not valid JSON");
+    expect(() => parseJson("[1,[1,2,3],{},4, and so on", 32, 3)).toThrow(TooManyElements);
+    expect(parseJson('{"a":[1,2]}', 32, 0).members).toHaveLength(1);
+    expect(parseJson("[]", 32, 0).elements).toHaveLength(0);
   });
 
   test("the refusal repeats nothing of the text", () => {

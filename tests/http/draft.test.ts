@@ -16,7 +16,7 @@ async function draft(request: Request): Promise<Draft> {
 }
 
 async function batch(request: Request): Promise<Draft[]> {
-  return batchFrom(await readParameters(request, LIMITS, "array or object"), LIMITS);
+  return batchFrom(await readParameters(request, LIMITS, LIMITS), LIMITS);
 }
 
 const FORM = "application/x-www-form-urlencoded";
