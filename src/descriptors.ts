@@ -21,7 +21,7 @@ const FULL = 0.98;
 /** For what the process itself opens while connections have taken the rest: the store's thread, files of a large sort. */
 const RESERVE = 8;
 const COUNT_MS = 1000;
-/** By then those that never said a word have been ended by their timeout, so it is the idle ones that are in the way. */
+/** By then Bun has ended those that did not send a first request (it gives them 10 s), so idle ones are in the way. */
 const PATIENCE_MS = 30_000;
 
 /**

@@ -4,7 +4,7 @@ import { DescriptorGuard, type Descriptors } from "./descriptors.ts";
 import { Addresses } from "./http/address.ts";
 import { failure, nextRequestId } from "./http/answer.ts";
 import type { Gateway, Log } from "./http/gateway.ts";
-import { IDLE_TIMEOUT_S, routes } from "./http/routes.ts";
+import { routes } from "./http/routes.ts";
 
 /** How often, and after what time again, a port that is in use is asked for: for one second. */
 const PORT_ASKS = 11;
@@ -19,14 +19,14 @@ export interface Listener {
 }
 
 /** Listens; waits a moment for the port, since of a process that was killed the socket may outlive the store's lock. */
-export async function openListener(gateway: Gateway): Promise<Listener> {
+export async function openListener(gateway: Gateway, idleTimeoutSeconds: number): Promise<Listener> {
   const { settings, log } = gateway;
   const app = routes(gateway, new Addresses(settings.publicUrl, settings.trustedProxies));
   const listen = () =>
     app.listen({
       port: settings.port,
       hostname: settings.host,
-      idleTimeout: IDLE_TIMEOUT_S,
+      idleTimeout: idleTimeoutSeconds,
       maxRequestBodySize: NO_BODY_LIMIT,
       reusePort: false,
       // Of what no route could answer: Bun's own page for it shows the source.

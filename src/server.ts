@@ -10,6 +10,7 @@ import type { Settings } from "./config.ts";
 import { type Descriptors, descriptorsOfProcess, streamsBelow } from "./descriptors.ts";
 import { drain } from "./drain.ts";
 import { Hub } from "./hub/hub.ts";
+import { BodyRooms } from "./http/body-room.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
 import { OpenStreams } from "./http/open-streams.ts";
@@ -18,6 +19,8 @@ import { Reads } from "./http/reads.ts";
 import { Unexpected } from "./http/unexpected.ts";
 import { guardOf, openListener } from "./listener.ts";
 
+/** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
+const IDLE_TIMEOUT_S = 75;
 /** How often streams are looked at for heartbeats, ends and stalls. */
 const TICK_MS = 100;
 /** How often retention is seen to. */
@@ -42,6 +45,11 @@ export interface RunningServer {
 
 export interface StartOptions {
   readonly clock?: Clock;
+  /**
+   * For how long a connection may be idle after its first request, and for a body, which must end within it or have
+   * brought 16 KiB for each of its seconds. Bun looks every four.
+   */
+  readonly idleTimeoutSeconds?: number;
   /** Ends the wait for a store that another process has in use; the start rejects with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -50,7 +58,7 @@ export interface StartOptions {
 export async function startServer(
   settings: Settings,
   write: Log,
-  { clock = SYSTEM, signal }: StartOptions = {},
+  { clock = SYSTEM, idleTimeoutSeconds = IDLE_TIMEOUT_S, signal }: StartOptions = {},
 ): Promise<RunningServer> {
   const unexpected = new Unexpected(write);
   const { log } = unexpected;
@@ -81,6 +89,7 @@ export async function startServer(
       apps: opened.apps,
       broker,
       hub,
+      rooms: new BodyRooms(),
       limits,
       rulings: new Rulings(),
       streams: new OpenStreams(),
@@ -94,7 +103,7 @@ export async function startServer(
       draining: false,
     };
     await broker.start(hub, { noted: (app, note) => noted(gateway, app, note), ...(signal && { signal }) });
-    return await listen(gateway, opened, descriptors);
+    return await listen(gateway, opened, descriptors, idleTimeoutSeconds);
   } catch (error) {
     await broker.close();
     throw error;
@@ -110,9 +119,14 @@ function storeAddress({ broker, dataFolder }: Settings): string {
 
 const SYSTEM: Clock = { now: Date.now, elapsed: () => performance.now(), random: Math.random };
 
-async function listen(gateway: Gateway, apps: OpenedApps, descriptors: Descriptors | null): Promise<RunningServer> {
+async function listen(
+  gateway: Gateway,
+  apps: OpenedApps,
+  descriptors: Descriptors | null,
+  idleTimeoutSeconds: number,
+): Promise<RunningServer> {
   const { settings, hub, broker, clock, log, unexpected } = gateway;
-  const listener = await openListener(gateway);
+  const listener = await openListener(gateway, idleTimeoutSeconds);
   const { server } = listener;
   const guard = guardOf(descriptors, listener, log);
   const ticking = setInterval(

@@ -14,7 +14,11 @@ import { rfc3339 } from "./subscribe.ts";
  */
 export async function setCookie(gateway: Gateway, request: Request): Promise<Response> {
   const { apps, clock, rulings, settings } = gateway;
-  const parameters = await readParameters(request, { maxBodyBytes: MAX_BODY_BYTES, maxJsonDepth: 2 });
+  const parameters = await readParameters(request, {
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxJsonDepth: 2,
+    room: gateway.rooms.strangers,
+  });
   const text = parameters.text("token");
   if (text === undefined) throw new ApiError("parameter_invalid", "`token` takes a listener's token.", "token");
   const now = clock.now();

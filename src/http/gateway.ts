@@ -6,6 +6,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { OpenStreams } from "./open-streams.ts";
+import type { BodyRooms } from "./body-room.ts";
 import type { Reads } from "./reads.ts";
 import type { Unexpected } from "./unexpected.ts";
 
@@ -33,6 +34,7 @@ export interface Gateway {
   readonly hub: Hub;
   /** For what a request itself reads of the store. */
   readonly reads: Reads;
+  readonly rooms: BodyRooms;
   readonly limits: StreamLimits;
   readonly rulings: Rulings;
   readonly streams: OpenStreams;

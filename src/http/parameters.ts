@@ -2,6 +2,7 @@ import { isChannel } from "../core/channel.ts";
 import { ApiError, type ErrorType } from "../core/errors.ts";
 import { type Json, JsonError, parseJson, TooManyElements } from "../core/json.ts";
 import { readBody } from "./body.ts";
+import type { BodyRoom } from "./body-room.ts";
 import { type Fields, type Given, JsonFields, type Place, repeated, textOf } from "./fields.ts";
 import { type Pair, pairsOf } from "./urlencoded.ts";
 
@@ -9,6 +10,7 @@ export interface BodyLimits {
   /** 0 means no limit. */
   readonly maxBodyBytes: number;
   readonly maxJsonDepth: number;
+  readonly room: BodyRoom;
 }
 
 /** The parameters of a query string. `url` is a request's whole URL. Throws ApiError `parameter_invalid`. */
@@ -32,7 +34,7 @@ export async function readParameters(
 ): Promise<Parameters> {
   const query = queryPairs(request.url);
   const type = bodyType(request.headers.get("content-type"));
-  const text = await readBody(request, limits.maxBodyBytes);
+  const text = await readBody(request, limits.maxBodyBytes, limits.room);
   if (text === "") return new Parameters(query, [], null);
   if (type === "form") return new Parameters(query, pairsOf(text), null);
   if (type === null) throw unsupported("A body needs a Content-Type.");

@@ -20,7 +20,11 @@ const MAX_BODY_BYTES = 16 * 1024;
  */
 export async function renew(gateway: Gateway, request: Request): Promise<Response> {
   const { apps, broker, clock, hub, rulings, settings } = gateway;
-  const parameters = await readParameters(request, { maxBodyBytes: MAX_BODY_BYTES, maxJsonDepth: 2 });
+  const parameters = await readParameters(request, {
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxJsonDepth: 2,
+    room: gateway.rooms.strangers,
+  });
   const [id, text] = [parameters.text("stream"), parameters.text("token")];
   if (id === undefined) throw missing("stream", "the id that `socket:open` told");
   if (text === undefined) throw missing("token", "a fresh token of the same user");

@@ -17,7 +17,9 @@ import { publisher } from "./send.ts";
 export async function revoke(gateway: Gateway, request: Request): Promise<Response> {
   const app = publisher(gateway, request);
   const { maxBodyBytes, maxJsonDepth } = gateway.settings;
-  const { kind, name } = named(await readParameters(request, { maxBodyBytes, maxJsonDepth }));
+  const { kind, name } = named(
+    await readParameters(request, { maxBodyBytes, maxJsonDepth, room: gateway.rooms.of(app.id) }),
+  );
   const streams = await REVOKE[kind](gateway, app, name);
   return success({ streams }, nextRequestId());
 }

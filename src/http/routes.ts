@@ -15,9 +15,6 @@ import { type Arrival, channelStream, selectionStream } from "./stream.ts";
 import { streamList } from "./streams.ts";
 import { subscribe } from "./subscribe.ts";
 
-/** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
-export const IDLE_TIMEOUT_S = 75;
-
 /** Bodies are read by the routes themselves, strictly: the framework's own reading is never used. */
 const UNREAD = { parse: "none" } as const;
 

@@ -77,11 +77,12 @@ function onceOf(request: Request, subscribers: readonly number[]): Once | undefi
   throw new ApiError("parameter_invalid", detail, "Idempotency-Key");
 }
 
-function limitsOf({ settings }: Gateway, app: App): DraftLimits & BodyLimits {
+function limitsOf({ settings, rooms }: Gateway, app: App): DraftLimits & BodyLimits {
   return {
     maxDataBytes: app.limits.maxDataBytes,
     maxBatch: app.limits.maxBatch,
     maxBodyBytes: settings.maxBodyBytes,
     maxJsonDepth: settings.maxJsonDepth,
+    room: rooms.of(app.id),
   };
 }

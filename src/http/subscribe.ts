@@ -1,3 +1,4 @@
+import type { App, Apps } from "../auth/app.ts";
 import { authenticatePublisher } from "../auth/grant.ts";
 import { MAX_TOKEN_CHANNELS, MAX_USER_LENGTH, mintToken } from "../auth/token.ts";
 import { isChannel, isPattern } from "../core/channel.ts";
@@ -12,9 +13,14 @@ import { readParameters, type Parameters } from "./parameters.ts";
  */
 export async function subscribe(gateway: Gateway, request: Request, base: string): Promise<Response> {
   const { maxBodyBytes, maxJsonDepth } = gateway.settings;
-  const limits = { maxBodyBytes: Math.min(maxBodyBytes || MAX_BODY_BYTES, MAX_BODY_BYTES), maxJsonDepth };
-  const parameters = await readParameters(request, limits);
-  const app = authenticatePublisher(gateway.apps, authorizationOf(request, parameters));
+  const header = request.headers.get("authorization");
+  const known = header === null ? null : authenticatePublisher(gateway.apps, header);
+  const parameters = await readParameters(request, {
+    maxBodyBytes: Math.min(maxBodyBytes || MAX_BODY_BYTES, MAX_BODY_BYTES),
+    maxJsonDepth,
+    room: known === null ? gateway.rooms.strangers : gateway.rooms.of(known.id),
+  });
+  const app = bySecret(gateway.apps, known, parameters);
   const channels = channelsOf(parameters, app.limits.maxChannelsPerStream);
   const { tokenTtlMs, maxTokenTtlMs } = gateway.settings;
   const longest = maxTokenTtlMs === 0 ? YEAR_SECONDS : Math.floor(maxTokenTtlMs / 1000);
@@ -43,12 +49,11 @@ const YEAR_SECONDS = 366 * 86_400;
 /** Bun answers 431 to a request line and headers of together more than 16 KB; a browser's headers take 1 to 2 of them. */
 const MAX_ADDRESS_LENGTH = 14_000;
 
-/** `app_secret` stands for the header here, as the API document has it. */
-function authorizationOf(request: Request, parameters: Parameters): string | null {
-  const header = request.headers.get("authorization");
+/** `app_secret` stands for the header here, as the API document has it; `known` is the app that the header names. */
+function bySecret(apps: Apps, known: App | null, parameters: Parameters): App {
   const secret = parameters.text("app_secret");
-  if (secret === undefined) return header;
-  if (header === null) return `key=${secret}`;
+  if (known === null) return authenticatePublisher(apps, secret === undefined ? null : `key=${secret}`);
+  if (secret === undefined) return known;
   throw new ApiError("parameter_repeated", "Give either `app_secret` or the Authorization header.", "app_secret");
 }
 

@@ -13,12 +13,13 @@ export interface Options {
   /** Apps as the settings file has them, in place of the app `default` with SECRET. */
   readonly apps?: readonly Readonly<Record<string, unknown>>[];
   readonly clock?: Clock;
+  readonly idleTimeoutSeconds?: number;
   /** Told what the server logs, beside the check that no line of it is an error. */
   readonly log?: Log;
 }
 
 /** The real server in this process on a free port, with messages in memory. Ends with `await using`. */
-export async function serve({ settings = {}, apps, clock, log }: Options = {}): Promise<Server> {
+export async function serve({ settings = {}, apps, log, ...options }: Options = {}): Promise<Server> {
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
   const loaded = loadConfig({
     argv: ["--host", "127.0.0.1"],
@@ -32,7 +33,7 @@ export async function serve({ settings = {}, apps, clock, log }: Options = {}): 
       if (level === "error") unexpected.push(fields);
       log?.(level, message, fields);
     },
-    clock === undefined ? {} : { clock },
+    options,
   );
   return new Server(running, unexpected);
 }

@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { ApiError } from "../../src/core/errors.ts";
 import { failure, nextRequestId, success } from "../../src/http/answer.ts";
 import { readBody } from "../../src/http/body.ts";
+import { BodyRoom } from "../../src/http/body-room.ts";
 
 const LIMIT = 100_000;
+const room = new BodyRoom(250_000);
 
 let server: Bun.Server<undefined>;
 /** Told of every refusal, also of one that nobody is left to read. */
@@ -17,7 +20,7 @@ beforeAll(() => {
     async fetch(request) {
       const id = nextRequestId();
       try {
-        return success((await readBody(request, LIMIT)).length, id);
+        return success((await readBody(request, LIMIT, room)).length, id);
       } catch (error) {
         if (error instanceof ApiError) refusal(error.type);
         return failure(error, id, () => expect.unreachable("an unexpected error"));
@@ -146,4 +149,68 @@ describe("a body that cannot be read", () => {
     }
     expect(await post("abc", { "Content-Encoding": "Identity" })).toMatchObject({ data: 3 });
   });
+});
+
+describe("bodies that are still being sent", () => {
+  const last = "x".repeat(10);
+
+  /** All but the last ten bytes of a body of 100,000, of which the server reads for certain: it said so. */
+  async function begun(chunks: boolean): Promise<Socket> {
+    const socket = connect(server.port!, "127.0.0.1");
+    const length = chunks ? "Transfer-Encoding: chunked" : `Content-Length: ${LIMIT}`;
+    socket.write(`POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n${length}\r\n\r\n`);
+    await once(socket, "data");
+    const text = "x".repeat(LIMIT - last.length);
+    socket.write(chunks ? `${text.length.toString(16)}\r\n${text}\r\n` : text);
+    return socket;
+  }
+
+  test("have bounded room, which each gives back at its end, however it ends", async () => {
+    const [ending, breaking] = [await begun(false), await begun(false)];
+    try {
+      for (const body of ["x".repeat(60_000), chunked(60_000)]) {
+        expect(await post(body)).toMatchObject({ code: 503, Error: { type: "unavailable" } });
+      }
+      expect(await post("x".repeat(40_000))).toMatchObject({ data: 40_000 });
+
+      ending.write(last);
+      expect(String(await once(ending, "data"))).toContain(`"data":${LIMIT},`);
+      expect(await post("x".repeat(LIMIT))).toMatchObject({ data: LIMIT });
+
+      const refused = new Promise<string>((resolve) => (refusal = resolve));
+      breaking.destroy();
+      expect(await refused).toBe("bad_request");
+      expect(await Promise.all([post(chunked(LIMIT)), post("x".repeat(LIMIT))])).toMatchObject([
+        { data: LIMIT },
+        { data: LIMIT },
+      ]);
+    } finally {
+      ending.destroy();
+      breaking.destroy();
+    }
+  });
+
+  test("take room as they come where their length is not told", async () => {
+    const sending = await Promise.all([begun(true), begun(true)]);
+    try {
+      const large = "x".repeat(60_000);
+      while ((await post(large)).code === 0); // until the server has read what was sent
+      expect(await post("x".repeat(40_000))).toMatchObject({ data: 40_000 });
+      for (const socket of sending) {
+        socket.write(`a\r\n${last}\r\n0\r\n\r\n`);
+        expect(String(await once(socket, "data"))).toContain(`"data":${LIMIT},`);
+      }
+      expect(await post(large)).toMatchObject({ data: 60_000 });
+    } finally {
+      for (const socket of sending) socket.destroy();
+    }
+  });
+});
+
+test("one body has room alone, whatever its size", () => {
+  const small = new BodyRoom(10);
+  small.take(11);
+  expect(() => small.take(1)).toThrow("unavailable");
+  small.give(11);
+  small.take(1);
 });

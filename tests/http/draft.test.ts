@@ -2,9 +2,16 @@ import { describe, expect, test } from "bun:test";
 import { ApiError, type ErrorType } from "../../src/core/errors.ts";
 import type { Draft } from "../../src/core/message.ts";
 import { batchFrom, draftFrom } from "../../src/http/draft.ts";
+import { BodyRoom } from "../../src/http/body-room.ts";
 import { readParameters } from "../../src/http/parameters.ts";
 
-const LIMITS = { maxBodyBytes: 1_048_576, maxJsonDepth: 32, maxDataBytes: 100, maxBatch: 3 };
+const LIMITS = {
+  maxBodyBytes: 1_048_576,
+  maxJsonDepth: 32,
+  room: new BodyRoom(1_048_576),
+  maxDataBytes: 100,
+  maxBatch: 3,
+};
 
 function post(body: string | null, type = "application/json", query = ""): Request {
   const headers: Record<string, string> = body === null ? {} : { "Content-Type": type };

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ApiError, type ErrorType } from "../../src/core/errors.ts";
+import { BodyRoom } from "../../src/http/body-room.ts";
 import { type Parameters, queryParameters, readParameters } from "../../src/http/parameters.ts";
 
-const LIMITS = { maxBodyBytes: 100_000, maxJsonDepth: 32 };
+const LIMITS = { maxBodyBytes: 100_000, maxJsonDepth: 32, room: new BodyRoom(100_000) };
 const FORM = "application/x-www-form-urlencoded";
 
 interface Sent {
