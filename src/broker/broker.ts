@@ -125,7 +125,8 @@ export interface Broker {
 
   /**
    * Messages of the selection after a position, oldest first, at most `limit` and about 128 KiB of data, but always at
-   * least one where there is one.
+   * least one where there is one. Rejects with ApiError `unavailable` when the store cannot be read, which the driver
+   * has told the log.
    */
   read(app: AppId, selection: Selection, after: Position, limit: number): Promise<Page>;
 

@@ -30,6 +30,9 @@ import { Statements } from "./statements.ts";
 import { Store, type Commit, type Waiting } from "./store.ts";
 import { Trimming } from "./trimming.ts";
 
+/** After how many looks publishes are tried again that a damaged page kept from being stored. */
+const DAMAGED_LOOKS = 30;
+
 const PUBLISHING = {
   begins: "the store does not take messages: publishes are refused until it does",
   over: "the store takes messages again",
@@ -101,6 +104,7 @@ export class SqliteBroker implements Broker {
   #refusing = false;
   /** A page that a publish needed is damaged: only one that is kept shows that it is not any more. */
   #damaged = false;
+  #looks = 0;
   /** Resolves at the next look. */
   #looked = Promise.withResolvers<void>();
 
@@ -228,7 +232,7 @@ export class SqliteBroker implements Broker {
   }
 
   async check(): Promise<void> {
-    this.#probe();
+    if (!this.#damaged) this.#probe();
     if (this.#refusing || this.#damaged) throw unavailable();
   }
 
@@ -266,7 +270,7 @@ export class SqliteBroker implements Broker {
 
   /** Once a second: whether what failed is over. */
   #look(): void {
-    if (this.#refusing) this.#probe();
+    if (this.#refusing && (!this.#damaged || ++this.#looks % DAMAGED_LOOKS === 0)) this.#probe();
     if (!this.#refusing && !this.#damaged) this.#publishing.look();
     this.#reads.look();
     this.#looked.resolve();

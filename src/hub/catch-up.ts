@@ -1,4 +1,5 @@
 import type { Broker } from "../broker/broker.ts";
+import { ApiError } from "../core/errors.ts";
 import { COMMENT_FRAME, gapFrame, join, liveFrame, openFrame } from "../core/frame.ts";
 import { formatPosition, type Position } from "../core/position.ts";
 import { type Feed, FramedPage } from "./feed.ts";
@@ -105,6 +106,7 @@ export class CatchUp {
         },
         () => {
           subscriber.reading = false;
+          if (!subscriber.closed) this.#greet(subscriber);
           this.#options.later(subscriber);
         },
       )
@@ -121,7 +123,8 @@ export class CatchUp {
         .read(feed.app, feed.selection, after, PAGE_MESSAGES)
         .then((read) => new FramedPage(read, feed.format))
         .catch((error: unknown) => {
-          this.#options.report(error, { app: feed.app }); // once, however many wait for it
+          // Once, however many wait for it; that the store is away the broker has told.
+          if (!(error instanceof ApiError)) this.#options.report(error, { app: feed.app });
           throw error;
         })
         .finally(() => {

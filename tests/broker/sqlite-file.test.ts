@@ -5,7 +5,19 @@ import { join } from "node:path";
 import { selectionOf } from "../../src/core/channel.ts";
 import { SqliteBroker, type SqliteOptions } from "../../src/broker/sqlite.ts";
 import type { Retention } from "../../src/broker/broker.ts";
-import { NO_LIMITS, Ear, Settings, draft, folder, publishAll, read, show, trimAll, refusal } from "./fixture.ts";
+import {
+  NO_LIMITS,
+  Ear,
+  Settings,
+  draft,
+  folder,
+  publishAll,
+  read,
+  show,
+  trimAll,
+  refusal,
+  rejection,
+} from "./fixture.ts";
 
 type Mode = "normal" | "full";
 
@@ -312,6 +324,41 @@ test("a stream of an app that is new while the file is full is followed once it 
   await trimAll(broker); // which its owner calls every second
   expect(await all).toBe("all");
   await broker.close();
+});
+
+test("a note that a full file does not take is refused and not told, and taken when there is room again", async () => {
+  using kept = folder();
+  const path = join(kept.path, "store.db");
+  const settings = new Settings();
+  let db: Database | undefined;
+  const opened = (one: Database): void => void (db = one);
+  const broker = new SqliteBroker(path, "normal", Object.assign(settings, { opened }));
+  const heard: string[] = [];
+  const noted = (_app: string, { key }: { readonly key: string }): void => void heard.push(key);
+  await broker.start(new Ear(), { noted });
+  db!.run(`PRAGMA max_page_count = ${String(db!.query("PRAGMA page_count").values()[0]![0])}`);
+  const taken: string[] = [];
+  for (let i = 0; ; i++) {
+    const note = { key: String(i), value: "x".repeat(500), until: 9_000_000 };
+    const error = await rejection(broker.note("app", note));
+    if (error === undefined) taken.push(note.key);
+    else {
+      expect(error).toMatchObject({ type: "unavailable" });
+      break;
+    }
+  }
+  expect(heard).toEqual(taken);
+  expect(settings.logged).toHaveLength(1);
+  db!.run("PRAGMA max_page_count = 1000000");
+  await broker.check();
+  await broker.note("app", { key: "last", value: "", until: 9_000_000 });
+  await broker.close();
+
+  const again: string[] = [];
+  const second = new SqliteBroker(path, "normal", settings);
+  await second.start(new Ear(), { noted: (_app, { key }) => void again.push(key) });
+  expect(again.sort()).toEqual([...taken, "last"].sort());
+  await second.close();
 });
 
 function foreign(): Buffer {
