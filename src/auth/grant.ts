@@ -23,7 +23,7 @@ export interface ListenerRequest {
   readonly authorization: string | null;
   /** The `token` parameter of the query. */
   readonly token: string | null;
-  /** A token in a cookie of an app that takes them. It comes by itself, so whatever else is given goes before it. */
+  /** A token in a cookie of an app that takes them; it comes by itself, so it is null where another credential is given. */
   readonly cookie: { readonly app: App; readonly token: string } | null;
   /** The `app` parameter of the query: an app's id. */
   readonly app: string | null;
@@ -96,16 +96,14 @@ function grantOf(apps: Apps, request: ListenerRequest): Grant | null {
   throw refusal(`The secret is not known; ${SEND_TOKEN}.`);
 }
 
-/** A token that was renewed grants what the fresh one does, also once it has expired itself. */
+/** A token that was renewed grants what the fresh one does of its own, also once it has expired itself. */
 function tokenGrant(apps: Apps, token: string, { wanted, now, maxTtlMs, rulings }: ListenerRequest): Grant {
   const presented = readToken(apps, token, now, maxTtlMs);
-  const fresh = rulings.renewal(presented, now);
-  let grant = grantOfTokens([presented]);
-  if (fresh !== null) {
-    const renewed = grantOfTokens([presented, fresh]);
-    // Until it expires the presented one still grants what the fresh one does not.
-    if (presented.expiresAt <= now || wanted.every(renewed.allows)) grant = renewed;
-  }
+  const renewed = rulings.renewals(presented, now).map((fresh) => grantOfTokens([presented, fresh]));
+  const lasting = renewed.findLast(({ allows }) => wanted.every(allows));
+  // Until it expires the presented one still grants what no fresh one does.
+  const other = presented.expiresAt > now ? undefined : renewed.at(-1);
+  const grant = lasting ?? other ?? grantOfTokens([presented]);
   checkExpiry({ expiresAt: grant.expiresAt! }, now);
   if (isRevoked(grant, rulings)) throw refusal("The token was revoked.");
   return grant;
@@ -122,10 +120,11 @@ export function isRevoked({ tokens }: Pick<Grant, "tokens">, rulings: Rulings): 
   return tokens.some((token) => rulings.revoked(token));
 }
 
-/** What the last of the tokens grants. */
+/** What all of the tokens grant, until the last one expires: so whoever has the presented one never gains a channel. */
 export function grantOfTokens(tokens: readonly [TokenGrant, ...TokenGrant[]]): Grant {
-  const { app, channels, expiresAt } = tokens.at(-1)!;
-  const allows = (name: string) => includes(channels, name) || includes(app.publicPatterns, name);
+  const { app, expiresAt } = tokens.at(-1)!;
+  const allows = (name: string) =>
+    tokens.every(({ channels }) => includes(channels, name)) || includes(app.publicPatterns, name);
   return { app, kind: "token", allows, expiresAt, tokens };
 }
 

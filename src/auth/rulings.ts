@@ -13,28 +13,33 @@ export function revocation(revoked: Revoked, until: number): Note {
   return { key: `${REVOKED}${revoked.kind} ${revoked.name}`, value, until };
 }
 
-/** Whether a revocation is of this token. */
-export function hits(note: Note, token: TokenGrant): boolean {
-  return keysOf(token).includes(note.key) && reaches(note, token);
+/** Which tokens a note revokes; null where it is no revocation. */
+export function revokedBy(note: Note): ((token: TokenGrant) => boolean) | null {
+  const kind = KINDS.find((one) => note.key.startsWith(`${REVOKED}${one} `));
+  if (kind === undefined) return null;
+  const nameOf = NAME_OF[kind];
+  const name = note.key.slice(`${REVOKED}${kind} `.length);
+  return (token) => nameOf(token) === name && reaches(note, token);
 }
 
-function keysOf({ digest, jti, user }: TokenGrant): string[] {
-  const keys = [`${REVOKED}digest ${digest}`];
-  if (jti !== null) keys.push(`${REVOKED}token ${jti}`);
-  if (user !== null) keys.push(`${REVOKED}user ${user}`);
-  return keys;
-}
+const NAME_OF: Readonly<Record<Revoked["kind"], (token: TokenGrant) => string | null>> = {
+  token: ({ jti }) => jti,
+  digest: ({ digest }) => digest,
+  user: ({ user }) => user,
+};
+const KINDS = Object.keys(NAME_OF) as Revoked["kind"][];
 
 /** A token that does not say when it was issued may have been issued before. */
 function reaches({ value }: Note, { issuedAt }: TokenGrant): boolean {
   return value === "" || issuedAt === null || issuedAt <= Number(value);
 }
 
-/** Of a token that is presented: that a fresh one stands for it until that expires. Holds no token. */
-export function renewal(presented: TokenGrant, fresh: TokenGrant): Note {
-  const { channels, issuedAt, expiresAt, jti, digest } = fresh;
-  const value = JSON.stringify({ channels, issuedAt, expiresAt, jti, digest });
-  return { key: `${RENEWED}${presented.digest}`, value, until: expiresAt };
+/** Of a token that is presented: that fresh ones stand for it, ordered by when they expire. Holds no token. */
+function renewal(presented: TokenGrant, fresh: readonly TokenGrant[]): Note {
+  const value = fresh.map(({ channels, issuedAt, expiresAt, jti, digest }) => {
+    return { channels, issuedAt, expiresAt, jti, digest };
+  });
+  return { key: `${RENEWED}${presented.digest}`, value: JSON.stringify(value), until: fresh.at(-1)!.expiresAt };
 }
 
 const REVOKED = "revoked ";
@@ -42,6 +47,8 @@ const RENEWED = "renewed ";
 
 /** An app whose listeners renewed so many tokens that have not expired renews no more of them. */
 const MAX_RENEWALS = 100_000;
+/** A token that so many others stand for is renewed by no further one: it is opened in as many pages, or it is a flood. */
+const MAX_FRESH = 50;
 
 /** How often what holds no more is looked for. */
 const FORGET_MS = 60_000;
@@ -66,8 +73,9 @@ export class Rulings {
   revoked(token: TokenGrant): boolean {
     const revoked = this.#apps.get(token.app.id)?.revoked;
     if (revoked === undefined || revoked.size === 0) return false;
-    return keysOf(token).some((key) => {
-      const note = revoked.get(key);
+    return KINDS.some((kind) => {
+      const name = NAME_OF[kind](token);
+      const note = name === null ? undefined : revoked.get(`${REVOKED}${kind} ${name}`);
       return note !== undefined && reaches(note, token);
     });
   }
@@ -78,24 +86,43 @@ export class Rulings {
     return note === undefined ? null : Number(note.value);
   }
 
-  /** The token that stands for a presented one, which names the same user; null where there is none. */
-  renewal(presented: TokenGrant, now: number): TokenGrant | null {
-    const note = this.#apps.get(presented.app.id)?.renewed.get(`${RENEWED}${presented.digest}`);
-    if (note === undefined || note.until <= now) return null;
-    const fresh = JSON.parse(note.value) as Omit<TokenGrant, "app" | "user">;
-    return { ...fresh, app: presented.app, user: presented.user };
+  /**
+   * The tokens that stand for a presented one and have not expired, ordered by when they do. They name the same user.
+   * Several do where several pages have the same address.
+   */
+  renewals({ app, user, digest }: TokenGrant, now: number): TokenGrant[] {
+    const note = this.#apps.get(app.id)?.renewed.get(`${RENEWED}${digest}`);
+    if (note === undefined || note.until <= now) return [];
+    const fresh = JSON.parse(note.value) as Omit<TokenGrant, "app" | "user">[];
+    return fresh.filter(({ expiresAt }) => expiresAt > now).map((one) => Object.assign(one, { app, user }));
   }
 
-  /** Throws ApiError `limit_exceeded` when the app can renew no further token. */
-  checkRenewal(presented: TokenGrant): void {
-    const renewed = this.#apps.get(presented.app.id)?.renewed;
-    if (renewed === undefined || renewed.size < MAX_RENEWALS || renewed.has(`${RENEWED}${presented.digest}`)) return;
-    throw new ApiError("limit_exceeded", "The app's renewed tokens are at their limit; open the stream afresh.");
+  /** When neither the token nor what stands for it grants anything any more. */
+  endOf(token: TokenGrant, now: number): number {
+    return Math.max(token.expiresAt, this.renewals(token, now).at(-1)?.expiresAt ?? 0);
+  }
+
+  /**
+   * The note that a fresh token stands for a presented one as well. Throws ApiError `limit_exceeded` when the app can
+   * renew no further token, or this one no more.
+   */
+  renew(presented: TokenGrant, fresh: TokenGrant, now: number): Note {
+    this.forget(now); // here too: at the limit no note comes that would have it done
+    const known = this.renewals(presented, now);
+    const standing = known.filter(({ digest }) => digest !== fresh.digest);
+    const renewed = this.#apps.get(presented.app.id)?.renewed.size ?? 0;
+    if (standing.length >= MAX_FRESH || (known.length === 0 && renewed >= MAX_RENEWALS)) {
+      throw new ApiError("limit_exceeded", "As many renewals stand as may; open a stream with the fresh token.");
+    }
+    return renewal(
+      presented,
+      [...standing, fresh].sort((one, other) => one.expiresAt - other.expiresAt),
+    );
   }
 
   /** Forgets what holds no more; to be called now and then. `now` is in milliseconds since 1970. */
   forget(now: number): void {
-    if (now - this.#forgotAt < FORGET_MS) return;
+    if (Math.abs(now - this.#forgotAt) < FORGET_MS) return; // the clock may have gone back
     this.#forgotAt = now;
     for (const { revoked, renewed } of this.#apps.values()) {
       for (const notes of [revoked, renewed]) {

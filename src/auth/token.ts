@@ -40,7 +40,7 @@ export interface TokenGrant {
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
   readonly jti: string | null;
-  /** Names the token where it has no `jti`, and cannot be presented in its place. */
+  /** Names what was signed, where there is no `jti`; cannot be presented in its place. */
   readonly digest: string;
 }
 
@@ -77,7 +77,9 @@ export function readToken(apps: Apps, token: string, now: number, maxTtlMs: numb
   const claims = claimsOf(app ?? apps.first, token);
   if (app === null) throw unknownSignature();
   checkAudience(claims);
-  const digest = Bun.SHA256.hash(token, "base64");
+  // Not of the signature, whose last character can be written in four ways (RFC 4648 3.5): a revoked token would be let
+  // in with another.
+  const digest = Bun.SHA256.hash(token.slice(0, token.lastIndexOf(".")), "base64");
   return { app, ...lifeOf(claims, now, maxTtlMs), channels: channelsOf(claims), ...namesOf(claims), digest };
 }
 

@@ -1,5 +1,4 @@
 import { grantOfTokens, isRevoked } from "../auth/grant.ts";
-import { renewal } from "../auth/rulings.ts";
 import { type TokenGrant, verifyToken } from "../auth/token.ts";
 import { ApiError } from "../core/errors.ts";
 import { nextRequestId, success } from "./answer.ts";
@@ -28,16 +27,16 @@ export async function renew(gateway: Gateway, request: Request): Promise<Respons
   const [id, text] = [parameters.text("stream"), parameters.text("token")];
   if (id === undefined) throw missing("stream", "the id that `socket:open` told");
   if (text === undefined) throw missing("token", "a fresh token of the same user");
-  const fresh = verifyToken(apps, text, clock.now(), settings.maxTokenTtlMs);
+  const now = clock.now();
+  const fresh = verifyToken(apps, text, now, settings.maxTokenTtlMs);
   checkOrigin(request, fresh.app);
   if (isRevoked(grantOfTokens([fresh]), rulings)) throw new ApiError("unauthorized", "The token was revoked.");
   const { stream, presented } = find(gateway, fresh, id);
   check(stream, fresh);
-  rulings.checkRenewal(presented);
 
-  await broker.note(fresh.app.id, renewal(presented, fresh));
+  await broker.note(fresh.app.id, rulings.renew(presented, fresh, now));
   // Revoked while the note was being kept: then the stream is closed, and stays so.
-  stream.grant = grantOfTokens([presented, fresh]);
+  stream.grant = { ...grantOfTokens([presented, fresh]), kind: stream.grant.kind };
   const { subscriber } = stream;
   if (isRevoked(stream.grant, rulings)) hub.close(subscriber!, "revoked", false);
   else hub.renew(subscriber!, expiryOf(gateway, fresh.expiresAt)!);

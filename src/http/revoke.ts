@@ -1,7 +1,8 @@
 import type { App } from "../auth/app.ts";
-import { hits, revocation } from "../auth/rulings.ts";
+import { headerOf } from "../auth/key.ts";
+import { revocation, revokedBy } from "../auth/rulings.ts";
 import { isToken } from "../auth/grant.ts";
-import { MAX_USER_LENGTH, readToken } from "../auth/token.ts";
+import { MAX_USER_LENGTH, readToken, type TokenGrant } from "../auth/token.ts";
 import type { AppId, Note } from "../broker/broker.ts";
 import { ApiError } from "../core/errors.ts";
 import { nextRequestId, success } from "./answer.ts";
@@ -29,10 +30,10 @@ export function noted({ clock, rulings, hub, streams, log }: Gateway, app: AppId
   try {
     rulings.apply(app, note);
     rulings.forget(clock.now());
+    const isRevoked = revokedBy(note);
+    if (isRevoked === null) return;
     for (const { grant, subscriber } of streams.of(app)) {
-      if (subscriber !== null && grant.tokens.some((token) => hits(note, token))) {
-        hub.close(subscriber, "revoked", false);
-      }
+      if (subscriber !== null && grant.tokens.some(isRevoked)) hub.close(subscriber, "revoked", false);
     }
   } catch (error) {
     log("error", "a revocation could not be carried out", { app, error });
@@ -40,41 +41,62 @@ export function noted({ clock, rulings, hub, streams, log }: Gateway, app: AppId
 }
 
 async function revokeUser(gateway: Gateway, app: App, user: string): Promise<number> {
-  const issuedUpTo = gateway.clock.now();
-  return await end(gateway, app, [revocation({ kind: "user", name: user, issuedUpTo }, longest(gateway))]);
+  // Never less far than before, though the clock may have gone back.
+  const issuedUpTo = Math.max(gateway.clock.now(), gateway.rulings.revokedUpTo(app.id, user) ?? 0);
+  return await end(gateway, app, [revocation({ kind: "user", name: user, issuedUpTo }, longest(gateway, issuedUpTo))]);
 }
 
 /** By its `jti`, or by the token itself, which may have none. */
 async function revokeToken(gateway: Gateway, app: App, text: string): Promise<number> {
-  if (!isToken(text)) return await end(gateway, app, [revocation({ kind: "token", name: text }, longest(gateway))]);
   const { apps, clock, settings } = gateway;
-  const token = readToken(apps, text, clock.now(), settings.maxTokenTtlMs);
+  const now = clock.now();
+  if (!isWhole(text)) {
+    return await end(gateway, app, [revocation({ kind: "token", name: text }, longest(gateway, now))]);
+  }
+  const token = readToken(apps, text, now, settings.maxTokenTtlMs);
   if (token.app !== app) throw new ApiError("forbidden", "The token is of another app.", "token");
-  return await end(gateway, app, [revocation({ kind: "digest", name: token.digest }, token.expiresAt)]);
+  return await end(gateway, app, [ofDigest(gateway, token)]);
 }
 
-/** When the last token expires that was issued until now. */
-function longest({ clock, settings: { maxTokenTtlMs } }: Gateway): number {
-  return maxTokenTtlMs === 0 ? FOR_EVER : clock.now() + maxTokenTtlMs + SPARE_MS;
+/** A `jti` may have the form of a token, two dots, but for the header. */
+function isWhole(text: string): boolean {
+  try {
+    return isToken(text) && headerOf(text)["alg"] !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Holds as long as anything stands for the token, and longer, since a clock may be set back by a little. */
+function ofDigest({ clock, rulings }: Gateway, token: TokenGrant): Note {
+  return revocation({ kind: "digest", name: token.digest }, rulings.endOf(token, clock.now()) + SPARE_MS);
+}
+
+/** When the last token expires that was issued until then. */
+function longest({ settings: { maxTokenTtlMs } }: Gateway, issuedUpTo: number): number {
+  return maxTokenTtlMs === 0 ? FOR_EVER : issuedUpTo + maxTokenTtlMs + SPARE_MS;
 }
 
 /** Longer than one that could be in a request's headers. */
 const MAX_TOKEN_LENGTH = 16_384;
 /** The last time that there is (ECMA-262 21.4.1.1). */
 const FOR_EVER = 8.64e15;
-/** More than the leeway with which a token's life is looked at. */
+/** More than the leeway with which a token's life is looked at, and than a clock is set back by when it is corrected. */
 const SPARE_MS = 60_000;
 
 async function revokeStream(gateway: Gateway, app: App, id: string): Promise<number> {
   const stream = gateway.streams.get(app.id, id);
   if (stream === null) throw new ApiError("stream_not_found", "No stream of that id is open.", "stream");
-  const { tokens } = stream.grant;
-  const count = await end(
-    gateway,
-    app,
-    tokens.map((token) => revocation({ kind: "digest", name: token.digest }, token.expiresAt)),
-  );
-  if (count > 0) return count;
+  const [presented] = stream.grant.tokens;
+  if (presented !== undefined) {
+    // All that stand for it, since each would open a stream by itself.
+    const tokens = [presented, ...gateway.rulings.renewals(presented, gateway.clock.now())];
+    return await end(
+      gateway,
+      app,
+      tokens.map((token) => ofDigest(gateway, token)),
+    );
+  }
   // Opened by the app's secret, or because its channels are public: there is nothing to keep out.
   if (stream.subscriber !== null) gateway.hub.close(stream.subscriber, "revoked", false);
   return 1;
@@ -82,8 +104,8 @@ async function revokeStream(gateway: Gateway, app: App, id: string): Promise<num
 
 /** Has the notes kept, which ends the streams that they hit; answers how many those were on this node. */
 async function end({ broker, streams }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
-  const isHit = ({ grant }: OpenStream): boolean =>
-    grant.tokens.some((token) => notes.some((note) => hits(note, token)));
+  const revoked = notes.map((note) => revokedBy(note)!);
+  const isHit = ({ grant }: OpenStream): boolean => revoked.some((isRevoked) => grant.tokens.some(isRevoked));
   let count = 0;
   for (const stream of streams.of(app.id)) if (isHit(stream)) count += 1;
   for (const note of notes) await broker.note(app.id, note);
@@ -103,7 +125,7 @@ function named(parameters: Parameters): { kind: keyof typeof REVOKE; name: strin
     const detail = "Give one of `token` (its `jti`, or the token), `user` and `stream` (a stream's id).";
     throw new ApiError("parameter_invalid", detail, given[1]?.kind ?? "token");
   }
-  const most = only.kind === "token" && isToken(only.name) ? MAX_TOKEN_LENGTH : MAX_USER_LENGTH;
+  const most = only.kind === "token" && isWhole(only.name) ? MAX_TOKEN_LENGTH : MAX_USER_LENGTH;
   if (only.name.length > 0 && only.name.length <= most) return only;
   throw new ApiError("parameter_invalid", `\`${only.kind}\` takes 1 to ${MAX_USER_LENGTH} characters.`, only.kind);
 }

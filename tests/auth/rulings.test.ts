@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { renewal, revocation, Rulings } from "../../src/auth/rulings.ts";
+import { revocation, Rulings } from "../../src/auth/rulings.ts";
 import { type TokenGrant, verifyToken } from "../../src/auth/token.ts";
 import { BLOG, DAY_MS, NOW, NOW_S, refusal, token, twoApps } from "./apps.ts";
 
@@ -27,6 +27,15 @@ test("a token without a jti is revoked by its digest", () => {
   expect(rulings.revoked(tokenOf({ sub: "ann" }))).toBe(false);
 });
 
+test("what is named null is not what has no name", () => {
+  const rulings = new Rulings();
+  rulings.apply("shop", revocation({ kind: "token", name: "null" }, UNTIL));
+  rulings.apply("shop", revocation({ kind: "user", name: "null", issuedUpTo: NOW }, UNTIL));
+  expect(rulings.revoked(tokenOf({}))).toBe(false);
+  expect(rulings.revoked(tokenOf({ jti: "null" }))).toBe(true);
+  expect(rulings.revoked(tokenOf({ sub: "null" }))).toBe(true);
+});
+
 test("a user's tokens are revoked that were issued up to then, or do not say when", () => {
   const rulings = new Rulings();
   rulings.apply("shop", revocation({ kind: "user", name: "ann", issuedUpTo: NOW }, UNTIL));
@@ -45,18 +54,25 @@ test("a later revocation of a user reaches further", () => {
   expect(rulings.revoked(tokenOf({ sub: "ann", iat: NOW_S + 5 }))).toBe(true);
 });
 
-test("a renewal stands for the token that was presented until the fresh one expires", () => {
+test("a renewal stands for the token that was presented until the fresh one expires, beside other renewals of it", () => {
   const rulings = new Rulings();
   const presented = tokenOf({ sub: "ann" });
   const fresh = tokenOf({ sub: "ann", jti: "f", iat: NOW_S, exp: NOW_S + 7200, channels: ["room.*"] });
-  expect(rulings.renewal(presented, NOW)).toBeNull();
-  const note = renewal(presented, fresh);
+  expect(rulings.renewals(presented, NOW)).toEqual([]);
+  const note = rulings.renew(presented, fresh, NOW);
   rulings.apply("shop", note);
-  expect(rulings.renewal(presented, NOW)).toEqual(fresh);
-  expect(rulings.renewal(presented, NOW + 7_199_999)).toEqual(fresh);
-  expect(rulings.renewal(presented, NOW + 7_200_000)).toBeNull();
-  expect(rulings.renewal(fresh, NOW)).toBeNull();
+  expect(rulings.renewals(presented, NOW)).toEqual([fresh]);
+  expect(rulings.renewals(presented, NOW + 7_199_999)).toEqual([fresh]);
+  expect(rulings.renewals(presented, NOW + 7_200_000)).toEqual([]);
+  expect(rulings.renewals(fresh, NOW)).toEqual([]);
   expect(note.value).not.toContain("eyJ"); // what is kept cannot be presented
+
+  const sooner = tokenOf({ sub: "ann", jti: "s", exp: NOW_S + 5400 });
+  for (let i = 0; i < 2; i++) rulings.apply("shop", rulings.renew(presented, sooner, NOW));
+  expect(rulings.renewals(presented, NOW)).toEqual([sooner, fresh]);
+  expect(rulings.renewals(presented, NOW + 5_400_000)).toEqual([fresh]);
+  expect(rulings.endOf(presented, NOW)).toBe(fresh.expiresAt);
+  expect(rulings.endOf(fresh, NOW)).toBe(fresh.expiresAt);
 });
 
 test("what holds no more is forgotten", () => {
@@ -68,11 +84,32 @@ test("what holds no more is forgotten", () => {
   expect(rulings.revoked(tokenOf({ jti: "t1" }))).toBe(false);
 });
 
-test("a flood of renewals: an app that renewed a hundred thousand tokens renews no further one", async () => {
+test("what holds no more is forgotten also when the clock went back", () => {
+  const rulings = new Rulings();
+  rulings.forget(NOW + DAY_MS);
+  rulings.apply("shop", revocation({ kind: "token", name: "t1" }, NOW - 1));
+  rulings.forget(NOW);
+  expect(rulings.revoked(tokenOf({ jti: "t1" }))).toBe(false);
+});
+
+test("a flood of renewals: an app that renewed a hundred thousand tokens renews no further one until they expire", async () => {
   const rulings = new Rulings();
   const [first, fresh] = [tokenOf({ jti: "0" }), tokenOf({ exp: NOW_S + 7200 })];
-  for (let i = 0; i < 100_000; i++) rulings.apply("shop", renewal({ ...first, digest: String(i) }, fresh));
-  await refusal("limit_exceeded", () => rulings.checkRenewal({ ...first, digest: "one more" }));
-  rulings.checkRenewal({ ...first, digest: "7" }); // is renewed again
-  rulings.checkRenewal(tokenOf({}, BLOG, "blog"));
+  for (let i = 0; i < 100_000; i++) {
+    rulings.apply("shop", rulings.renew({ ...first, digest: String(i) }, fresh, NOW));
+  }
+  await refusal("limit_exceeded", () => rulings.renew({ ...first, digest: "one more" }, fresh, NOW));
+  rulings.renew({ ...first, digest: "7" }, fresh, NOW); // is renewed again
+  rulings.renew(tokenOf({}, BLOG, "blog"), fresh, NOW);
+  const later = NOW + 7_200_001;
+  rulings.renew({ ...first, digest: "one more" }, { ...fresh, expiresAt: later + 1 }, later);
+});
+
+test("a flood of renewals: of one token at most fifty stand", async () => {
+  const rulings = new Rulings();
+  const presented = tokenOf({});
+  const fresh = (i: number) => tokenOf({ exp: NOW_S + 7200 + i });
+  for (let i = 0; i < 50; i++) rulings.apply("shop", rulings.renew(presented, fresh(i), NOW));
+  await refusal("limit_exceeded", () => rulings.renew(presented, fresh(50), NOW));
+  rulings.renew(presented, fresh(50), NOW + 7_200_000); // the first has expired
 });
