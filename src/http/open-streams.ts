@@ -9,7 +9,7 @@ export class OpenStream {
   grant: Grant;
   /** Milliseconds since 1970. */
   readonly openedAt: number;
-  /** Counts the streams of the node. */
+  /** Counts the streams of its app, since it is told: no app learns how many streams others have opened. */
   ordinal = 0;
   /** Null until the answer begins. */
   subscriber: Subscriber | null = null;
@@ -28,27 +28,26 @@ export class OpenStream {
 
 /** The open streams of this node, by app, in the order in which they were opened. */
 export class OpenStreams {
-  readonly #apps = new Map<AppId, Map<string, OpenStream>>();
-  #count = 0;
+  readonly #apps = new Map<AppId, { readonly open: Map<string, OpenStream>; count: number }>();
 
   add(stream: OpenStream): void {
     const { id } = stream.grant.app;
     let streams = this.#apps.get(id);
-    if (streams === undefined) this.#apps.set(id, (streams = new Map()));
-    stream.ordinal = ++this.#count;
-    streams.set(stream.id, stream);
+    if (streams === undefined) this.#apps.set(id, (streams = { open: new Map(), count: 0 }));
+    stream.ordinal = ++streams.count;
+    streams.open.set(stream.id, stream);
   }
 
   delete(stream: OpenStream): void {
-    this.#apps.get(stream.grant.app.id)?.delete(stream.id);
+    this.#apps.get(stream.grant.app.id)?.open.delete(stream.id);
   }
 
   /** Null for a stream of another app as well. */
   get(app: AppId, id: string): OpenStream | null {
-    return this.#apps.get(app)?.get(id) ?? null;
+    return this.#apps.get(app)?.open.get(id) ?? null;
   }
 
   of(app: AppId): Iterable<OpenStream> {
-    return this.#apps.get(app)?.values() ?? [];
+    return this.#apps.get(app)?.open.values() ?? [];
   }
 }

@@ -90,6 +90,18 @@ describe("GET /streams", () => {
     for (const stream of streams) await stream[Symbol.asyncDispose]();
   });
 
+  test("counts nothing of another app", async () => {
+    const secrets = ["one", "two"].map((id) => `secret-of-${id}`.padEnd(32, "x"));
+    await using both = await serve({ apps: ["one", "two"].map((id, i) => ({ id, secrets: [secrets[i]] })) });
+    const open = async (secret: string) =>
+      (await listen(`${both.url}/channel/a/stream`, { authorization: `key=${secret}` })).live();
+    const streams = [];
+    for (const secret of [secrets[0]!, secrets[0]!, secrets[1]!, secrets[1]!]) streams.push(await open(secret));
+    const { data } = await call<List>(both, "GET", "/streams?limit=1", { secret: secrets[1]! });
+    expect(data).toMatchObject({ streams: [{ channels: ["a"] }], next: 1 });
+    for (const stream of streams) await stream[Symbol.asyncDispose]();
+  });
+
   test("one whose listener does not read is behind", async () => {
     const slow = connect(server.port, "127.0.0.1");
     slow.write(`GET /channel/slow/stream HTTP/1.0\r\nAuthorization: key=${SECRET}\r\n\r\n`);
