@@ -25,6 +25,9 @@ export async function setCookie(gateway: Gateway, request: Request): Promise<Res
   const token = verifyToken(apps, text, now, settings.maxTokenTtlMs);
   if (isRevoked(grantOfTokens([token]), rulings)) throw new ApiError("unauthorized", "The token was revoked.");
   checkPage(request, token.app);
+  if (NAME.length + token.app.id.length + text.length > MAX_COOKIE_LENGTH) {
+    throw new ApiError("parameter_invalid", "The token is longer than what browsers keep in a cookie.", "token");
+  }
   return success({ expires_at: rfc3339(token.expiresAt) }, nextRequestId(), {
     ...corsHeaders(gateway, request, token.app),
     "Set-Cookie": cookie(token.app, text, Math.floor((token.expiresAt - now) / 1000)),
@@ -35,15 +38,18 @@ export async function setCookie(gateway: Gateway, request: Request): Promise<Res
 export function dropCookie(gateway: Gateway, request: Request): Response {
   const { apps } = gateway;
   const id = queryParameters(request.url).text("app");
+  if (id === undefined && apps.only === null) {
+    throw new ApiError("parameter_invalid", "`app` takes the id of an app.", "app");
+  }
   const app = id === undefined ? apps.only : apps.byId(id);
-  if (app === null) throw new ApiError("parameter_invalid", "`app` takes the id of an app.", "app");
   checkPage(request, app);
   const headers = { ...corsHeaders(gateway, request, app), "Set-Cookie": cookie(app, "", 0) };
   return success({}, nextRequestId(), headers);
 }
 
-/** A token is at most some KiB; browsers keep cookies of up to 4 KiB. */
 const MAX_BODY_BYTES = 8 * 1024;
+/** Name and value (RFC 6265bis 5.6): browsers drop a longer one without a word. */
+const MAX_COOKIE_LENGTH = 4096;
 
 /** `__Host-` lets a browser take it only over TLS (or from localhost), for this host alone (RFC 6265bis 4.1.3.2). */
 const NAME = "__Host-socket-";
@@ -79,10 +85,13 @@ export function checkCookieOrigin(request: Request, app: App): void {
   throw new ApiError("forbidden", "Pages of this origin may not open streams by a cookie.");
 }
 
-/** Only a page of a listed origin may set the cookie: another could make a listener of its own of whoever visits it. */
-function checkPage(request: Request, app: App): void {
+/**
+ * Only a page of a listed origin may set the cookie: another could make a listener of its own of whoever visits it. The
+ * answer is the same whether the app exists or not. Throws ApiError `forbidden`.
+ */
+function checkPage(request: Request, app: App | null): asserts app is App {
   const origin = request.headers.get("origin");
-  if (origin !== null && app.cookieOrigins.includes(origin)) return;
+  if (origin !== null && app?.cookieOrigins.includes(origin) === true) return;
   const detail = "Only pages of the origins in SOCKET_COOKIE_ORIGINS may set the cookie.";
   throw new ApiError("forbidden", detail);
 }

@@ -97,10 +97,12 @@ function grantOf(
   wanted: readonly string[],
 ): Grant {
   const app = parameters.text("app") ?? null;
+  const token = parameters.text("token") ?? null;
+  const authorization = request.headers.get("authorization");
   return grantListener(apps, {
-    authorization: request.headers.get("authorization"),
-    token: parameters.text("token") ?? null,
-    cookie: cookieOf(apps, request, app),
+    authorization,
+    token,
+    cookie: authorization === null && token === null ? cookieOf(apps, request, app) : null,
     app,
     wanted,
     now: clock.now(),

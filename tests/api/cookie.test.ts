@@ -128,9 +128,33 @@ describe("a cookie", () => {
     expect(await statusOf(open(server, both, {}, "/channel/news/stream?app=two"))).toBe(200);
     expect(await statusOf(open(server, `__Host-socket-two=${two}`))).toBe(200);
     expect(await statusOf(open(server, `__Host-socket-two=${one}`))).toBe(401);
-    expect((await call(server, "DELETE", "/channel/cookie", { secret: null, headers: { Origin: PAGE } })).status).toBe(
-      400,
-    );
+    expect(await statusOf(open(server, both, {}, `/channel/news/stream?token=${one}`))).toBe(200);
+    expect(await statusOf(open(server, both, headersOf({ authorization: `key=${secrets[1]}` })))).toBe(200);
+    const drop = (query: string, origin = PAGE) =>
+      call(server, "DELETE", `/channel/cookie${query}`, { secret: null, headers: { Origin: origin } });
+    expect((await drop("")).status).toBe(400);
+    expect((await drop("?app=two")).headers.get("Set-Cookie")).toStartWith("__Host-socket-two=;");
+    expect((await drop("?app=none")).error).toEqual((await drop("?app=two", "https://evil.example.com")).error);
+  });
+
+  test("is kept by a stream that is renewed", async () => {
+    await using server = await serve({ settings });
+    const headers = { Cookie: kept(await setCookie(server, sign({ ...claims(["news"]), sub: "ann" }))) };
+    await using stream = await listen(`${server.url}/channel/news/stream`, { authorization: null, headers });
+    const { stream: id } = await stream.told("open");
+    const token = sign({ ...claims(["news"], Date.now(), 120), sub: "ann" });
+    const renewed = await post(server, "/channel/renew", { secret: null, json: { stream: id, token } });
+    expect(renewed.status).toBe(200);
+    const { data } = await call<{ streams: object[] }>(server, "GET", "/streams");
+    expect(data.streams).toMatchObject([{ user: "ann", grant: "cookie" }]);
+  });
+
+  test("that browsers would drop is refused", async () => {
+    await using server = await serve({ settings });
+    expect((await setCookie(server, sign({ ...claims(["news"]), note: "x".repeat(2800) }))).status).toBe(200);
+    const { error, headers } = await setCookie(server, sign({ ...claims(["news"]), note: "x".repeat(3200) }));
+    expect(error).toMatchObject({ type: "parameter_invalid", field: "token" });
+    expect(headers.get("Set-Cookie")).toBeNull();
   });
 
   test("never goes with `*`: the start says so", async () => {
