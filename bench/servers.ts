@@ -67,12 +67,18 @@ export function ours(broker: "sqlite" | "memory", settings: Record<string, strin
   );
 }
 
+const BARE: Readonly<Record<string, string>> = {
+  listen: "bare Bun.listen",
+  serve: "bare Bun.serve",
+  direct: "bare direct streams",
+};
+
 /** One of the programs in `rivals/`. */
-export function rival(name: "listen" | "elysia" | "better-sse" | "serve"): Promise<Server> {
+export function rival(name: "listen" | "serve" | "direct" | "elysia" | "better-sse"): Promise<Server> {
   return serve(
-    name === "listen" ? "bare Bun.listen" : name === "serve" ? "bare Bun.serve" : name,
+    BARE[name] ?? name,
     () => ["bun", join(import.meta.dir, "rivals", `${name}.ts`)],
-    () => ({ NODE_ENV: "production" }),
+    (temp) => ({ NODE_ENV: "production", DATA: temp }),
     "/",
     { publishHeader: [JSON_BODY] },
   );

@@ -7,7 +7,7 @@ const STREAMS = 1000;
 
 /** 64 keep-alive connections with one publish in flight each, for some seconds, over `channels` channels. */
 async function burst(bench: Bench, channels: number, messages: number, ratio: number): Promise<Figure[]> {
-  const rivals = [rival("listen"), rival("elysia"), rival("better-sse")];
+  const rivals = [rival("listen"), rival("direct"), rival("elysia"), rival("better-sse")];
   if (bench.nchan !== null) rivals.push(nchan(bench.nchan));
   return withServers([ours("sqlite"), ours("memory"), ...rivals], async (servers) => {
     const contenders = servers.map((server) => ({

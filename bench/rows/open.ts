@@ -33,7 +33,7 @@ export const opening: Row = {
   sockets: STREAMS,
   run(bench) {
     const streams = bench.size(STREAMS, 1000);
-    const rivals = [rival("listen"), rival("better-sse")];
+    const rivals = [rival("listen"), rival("direct"), rival("better-sse")];
     if (bench.nchan !== null) rivals.push(nchan(bench.nchan));
     return withServers([ours("sqlite", { SOCKET_PUBLIC_CHANNELS: "" }), ...rivals], async ([own, ...others]) => {
       const contenders = [
