@@ -21,8 +21,8 @@ const FULL = 0.98;
 /** For what the process itself opens while connections have taken the rest: the store's thread, files of a large sort. */
 const RESERVE = 8;
 const COUNT_MS = 1000;
-/** By then Bun has ended those that did not send a first request (it gives them 10 s), so idle ones are in the way. */
-const PATIENCE_MS = 30_000;
+/** By then Bun has ended those that did not send a first request (it gives them 10 to 12 s), so idle ones are in the way. */
+const PATIENCE_MS = 15_000;
 
 /**
  * Keeps connections below the descriptor limit. At the limit itself accepting fails, and the runtime tries again at

@@ -43,15 +43,15 @@ test("nothing happens far from the limit", () => {
 test("close to the limit idle connections are ended, now and then", () => {
   const process = new Process();
   process.used = 900;
-  expect(process.after(29)).toEqual(["end idle"]);
-  expect(process.after(30)).toEqual(["end idle"]);
+  expect(process.after(14)).toEqual(["end idle"]);
+  expect(process.after(15)).toEqual(["end idle"]);
 });
 
 test("at the limit connections wait until a tenth is free, and idle ones are ended only when that takes long", () => {
   const process = new Process();
   process.used = process.limit;
-  expect(process.after(29)).toEqual(["pause"]);
-  expect(process.after(15)).toEqual(["end idle"]);
+  expect(process.after(15)).toEqual(["pause"]);
+  expect(process.after(2)).toEqual(["end idle"]);
   process.used = 895; // with the reserve it would not be enough
   expect(process.after(5)).toEqual([]);
   process.used = 890;
