@@ -128,15 +128,15 @@ const lasting: fc.WeightedArbitrary<Step>[] = [
 
 const full: fc.WeightedArbitrary<Step>[] = [
   {
-    weight: 4,
+    weight: 8,
     arbitrary: fc.record({
       kind: fc.constant("room" as const),
-      pages: fc.option(fc.integer({ min: 0, max: 6 }), { nil: null, freq: 2 }),
+      pages: fc.option(fc.integer({ min: 0, max: 4 }), { nil: null, freq: 4 }),
     }),
   },
   {
     // what fills pages, and fails at one place or another of what it writes
-    weight: 4,
+    weight: 16,
     arbitrary: fc.record({
       kind: fc.constant("publish" as const),
       drafts: fc.array(
@@ -332,7 +332,7 @@ test("a file that is full, at whatever statement, refuses whole publishes and ke
   let refused = 0;
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.oneof(...plain, ...lasting, ...full), { maxLength: 60, size: "max" }),
+      fc.array(fc.oneof(...plain, ...lasting, ...full), { minLength: 20, maxLength: 60, size: "max" }),
       async (steps) => void (refused += await driveFile(steps)),
     ),
     { numRuns: RUNS },

@@ -104,8 +104,10 @@ export class Model {
     }
     const own = this.kept.filter(({ channel }) => selects(selection, channel));
     const wanted = own.filter(({ seq }) => seq > from);
-    const messages = wanted.slice(0, limit);
-    const through = wanted.length > limit ? messages.at(-1)!.seq : this.head;
+    let bytes = 0;
+    const end = wanted.findIndex((message, i) => (bytes += sizeOf(message)) > 131_072 && i > 0);
+    const messages = wanted.slice(0, end === -1 ? limit : Math.min(limit, end));
+    const through = wanted.length > messages.length ? messages.at(-1)!.seq : this.head;
     const oldest = own[0] === undefined ? null : this.#at(own[0].seq);
     return {
       messages,
