@@ -2,8 +2,8 @@ import { CouldNotRun } from "./proof.ts";
 
 /** The server's end of a connection, as the kernel has it. */
 export interface Accepted {
-  /** The other end's port. */
-  readonly port: number;
+  /** The other end: `127.0.0.1:40012`. Its port alone is not enough, since several addresses may have the same. */
+  readonly peer: string;
   /** Written by the server, and not taken by the other end's kernel. */
   readonly queuedBytes: number;
   /** What the kernel holds for it: both queues with all that belongs to them. */
@@ -20,9 +20,9 @@ export function acceptedAt(port: number): Accepted[] {
   const said = Bun.spawnSync(["ss", "-HtnmO", ...states, `sport = :${port}`]).stdout.toString();
   return said.split("\n").flatMap((line) => {
     // ESTAB 0 2626560 127.0.0.1:3000 127.0.0.1:40012 skmem:(r0,rb131072,t0,tb2626560,f0,w2641920,o0,bl0,d0)
-    const found = /^\S+\s+\d+\s+(\d+)\s+\S+\s+\S+:(\d+)\s+skmem:\(r(\d+),.*,f(\d+),w(\d+)/.exec(line);
+    const found = /^\S+\s+\d+\s+(\d+)\s+\S+\s+(\S+)\s+skmem:\(r(\d+),.*,f(\d+),w(\d+)/.exec(line);
     if (found === null) return [];
-    const [queuedBytes, remote, read, forward, write] = found.slice(1).map(Number);
-    return [{ port: remote!, queuedBytes: queuedBytes!, heldBytes: read! + forward! + write! }];
+    const [queued, peer, read, forward, write] = found.slice(1) as [string, string, string, string, string];
+    return [{ peer, queuedBytes: Number(queued), heldBytes: Number(read) + Number(forward) + Number(write) }];
   });
 }

@@ -32,16 +32,19 @@ const FULL_MS = 1000;
  * What becomes of stalled connections, as the kernel tells. The first write that finds one full is not seen from outside;
  * that its queue grows no more is.
  */
-export class Stalled {
-  readonly #there: Map<number, { queuedBytes: number; grownAtMs: number }>;
-  /** Of those that are gone: seconds since their queue grew last. */
-  readonly goneAfterS: number[] = [];
+export class Stalling {
+  readonly #there: Map<string, { queuedBytes: number; grownAtMs: number }>;
+  /** Of those that are gone: seconds from when their queue was seen to have grown, to when they were seen last. */
+  readonly thereForS: number[] = [];
+  /** What the kernel held at most: for one of them, and for all. */
   heldKiB = 0;
   allHeldMiB = 0;
+  #lookedMs = 0;
 
-  /** Their own ports. */
-  constructor(ports: ReadonlySet<number>) {
-    this.#there = new Map([...ports].map((port) => [port, { queuedBytes: 0, grownAtMs: Infinity }]));
+  constructor(connections: readonly Socket[]) {
+    this.#there = new Map(
+      connections.map(({ localPort }) => [`127.0.0.1:${localPort}`, { queuedBytes: 0, grownAtMs: Infinity }]),
+    );
   }
 
   get left(): number {
@@ -52,13 +55,14 @@ export class Stalled {
     return this.#there.values().every(({ grownAtMs }) => grownAtMs + FULL_MS < nowMs);
   }
 
+  /** To be called often: how exact times are depends on it. */
   look(nowMs: number, accepted: readonly Accepted[]): void {
-    const still = new Set<number>();
+    const still = new Set<string>();
     let all = 0;
-    for (const { port, queuedBytes, heldBytes } of accepted) {
-      const one = this.#there.get(port);
+    for (const { peer, queuedBytes, heldBytes } of accepted) {
+      const one = this.#there.get(peer);
       if (one === undefined) continue;
-      still.add(port);
+      still.add(peer);
       all += heldBytes;
       this.heldKiB = Math.max(this.heldKiB, heldBytes / 1024);
       if (queuedBytes <= one.queuedBytes) continue;
@@ -66,10 +70,11 @@ export class Stalled {
       one.grownAtMs = nowMs;
     }
     this.allHeldMiB = Math.max(this.allHeldMiB, all / 1024 / 1024);
-    for (const [port, { grownAtMs }] of this.#there) {
-      if (still.has(port)) continue;
-      this.goneAfterS.push((nowMs - grownAtMs) / 1000);
-      this.#there.delete(port);
+    for (const [peer, { grownAtMs }] of this.#there) {
+      if (still.has(peer)) continue;
+      this.thereForS.push((this.#lookedMs - grownAtMs) / 1000);
+      this.#there.delete(peer);
     }
+    this.#lookedMs = nowMs;
   }
 }
