@@ -17,6 +17,15 @@ export function folder(): string {
   return made;
 }
 
+/** What a process needs beside its sockets: the server keeps a fifth of its descriptors free of streams. */
+export const SPARE = 1.26;
+
+/** The hard one, to which the programs that are started here raise theirs. */
+export function descriptorLimit(): number {
+  const line = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+  return line?.[1] === undefined || line[1] === "unlimited" ? Number.POSITIVE_INFINITY : Number(line[1]);
+}
+
 /** A port of 127.0.0.1 that nobody listens on. */
 export function freePort(): number {
   const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });

@@ -2,13 +2,13 @@
  * `bun run bench [rows…] [--runs 5] [--quick] [--server "command"]`: measures this project beside its rivals and prints
  * a table. Ends with status 1 when a target is missed, 2 when it cannot measure. README.md says what each row is.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BUILD, build, RUNS } from "./build.ts";
 import { type Figure, verdict } from "./figure.ts";
-import { endAll } from "./process.ts";
+import { descriptorLimit, endAll, SPARE } from "./process.ts";
 import type { Bench, Row } from "./row.ts";
 import { burstOne, burstSpread } from "./rows/burst.ts";
 import { idleMemory } from "./rows/idle.ts";
@@ -32,17 +32,9 @@ const ROWS: readonly Row[] = [
   turns,
 ];
 
-/** What a process needs beside its sockets: the server keeps a fifth of its descriptors free of streams. */
-const SPARE = 1.26;
-
 function stop(why: string): never {
   console.error(why);
   process.exit(2);
-}
-
-function descriptorLimit(): number {
-  const line = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-  return line?.[1] === undefined || line[1] === "unlimited" ? Number.POSITIVE_INFINITY : Number(line[1]);
 }
 
 function chosen(names: readonly string[]): readonly Row[] {

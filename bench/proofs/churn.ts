@@ -1,8 +1,9 @@
+import { descriptorLimit, SPARE } from "../process.ts";
 import { Crowd } from "./crowd.ts";
 import { Gateway } from "./gateway.ts";
 import { memoryOver } from "./linux.ts";
 import { Observer } from "./observer.ts";
-import type { Proof } from "./proof.ts";
+import { CouldNotRun, type Proof } from "./proof.ts";
 import { Random } from "./random.ts";
 import { whole } from "./report.ts";
 import { Steady } from "./steady.ts";
@@ -26,6 +27,10 @@ export const churn: Proof<"minutes" | "streams" | "percent" | "window" | "growth
 
   async prove(report, values) {
     const { minutes, streams, percent, window, growth, seed } = values;
+    const needed = Math.ceil(streams * SPARE) + 100;
+    if (descriptorLimit() < needed) {
+      throw new CouldNotRun(`it needs ${needed} descriptors a process, the hard limit is ${descriptorLimit()}`);
+    }
     const random = new Random(seed);
     const gateway = new Gateway(report, { SOCKET_MAX_STREAMS_PER_APP: "0" }, this.limitS(values));
     await gateway.start();
@@ -55,11 +60,12 @@ export const churn: Proof<"minutes" | "streams" | "percent" | "window" | "growth
     await churning(Math.max(0, minutes * 60 - window));
     const after = await look();
     const cut = crowd.opened - opened - streams;
+    const aSecond = cut / Math.max(window, minutes * 60);
     await steady.stop();
     await gateway.stop();
 
     const most = 1 + growth / 100;
-    report.figure("streams reset and opened again", whole(cut));
+    report.figure("streams reset and opened again", `${whole(cut)}, ${whole(aSecond)} a second`);
     report.figure("messages published meanwhile", whole(steady.published));
     for (const [when, was, is] of [
       [`with ${whole(streams)} streams`, before.full, after.full],

@@ -6,7 +6,9 @@ const LOOKS = 100;
 
 /** The process' open descriptors: connections (and what it listens on), and all others. */
 export function descriptors(pid: number): { readonly sockets: number; readonly files: number } {
-  const open = readdirSync(`/proc/${pid}/fd`).map((fd) => target(pid, fd));
+  const open = readdirSync(`/proc/${pid}/fd`)
+    .map((fd) => target(pid, fd))
+    .filter((one) => one !== "");
   const sockets = open.filter((one) => one.startsWith("socket:")).length;
   return { sockets, files: open.length - sockets };
 }
