@@ -11,7 +11,7 @@ export const MAX_TOKEN_CHANNELS = 100;
 export const MAX_USER_LENGTH = 256;
 
 /**
- * How far ahead a signer's clock may be (RFC 7519 4.1.5 allows some leeway): for `nbf` and for the longest life. A token
+ * How far ahead a signer's clock may be (RFC 7519 4.1.5 allows some leeway): for `nbf`, `iat` and the longest life. A token
  * refused for half a second would end an EventSource for good. `exp` has no leeway: a stream ends at it.
  */
 const LEEWAY_MS = 30_000;
@@ -35,7 +35,7 @@ export interface TokenGrant {
   readonly app: App;
   readonly channels: readonly string[];
   readonly user: string | null;
-  /** Milliseconds since 1970; null where the token does not say it. */
+  /** Milliseconds since 1970; null where the token does not say it, or names a time that is still to come. */
   readonly issuedAt: number | null;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
@@ -136,7 +136,10 @@ function lifeOf(
   if (maxTtlMs !== 0 && lives > maxTtlMs + LEEWAY_MS) {
     throw refusal(`The token lives too long; its \`exp\` may be at most ${Math.floor(maxTtlMs / 1000)} seconds ahead.`);
   }
-  return { issuedAt: iat === undefined ? null : iat * 1000, expiresAt };
+  // No revocation of the user would reach an `iat` in milliseconds, so one that lies ahead says nothing. It is not refused:
+  // a clock that is set back would end every EventSource for good.
+  const isPast = iat !== undefined && iat * 1000 <= now + LEEWAY_MS;
+  return { issuedAt: isPast ? iat * 1000 : null, expiresAt };
 }
 
 function isTime(claim: unknown): claim is number | undefined {
@@ -162,7 +165,8 @@ function isName(name: unknown): boolean {
 
 function namesOf({ sub, jti }: { sub?: unknown; jti?: unknown }): { user: string | null; jti: string | null } {
   const valid = (text: unknown): text is string | undefined =>
-    text === undefined || (typeof text === "string" && text.length > 0 && text.length <= MAX_USER_LENGTH);
+    text === undefined ||
+    (typeof text === "string" && text.length > 0 && text.length <= MAX_USER_LENGTH && text.isWellFormed());
   if (!valid(sub)) throw malformed(`its \`sub\` must be text of 1 to ${MAX_USER_LENGTH} characters`);
   if (!valid(jti)) throw malformed(`its \`jti\` must be text of 1 to ${MAX_USER_LENGTH} characters`);
   return { user: sub ?? null, jti: jti ?? null };

@@ -69,6 +69,13 @@ describe("tokens that are taken", () => {
     });
   });
 
+  test("one issued in the future, which no revocation of its user would reach, counts as one that does not say when", () => {
+    for (const iat of [NOW_S + 31, NOW, 1e300]) {
+      expect(verifyToken(apps, token({ iat }), NOW, DAY_MS).issuedAt).toBeNull();
+    }
+    expect(verifyToken(apps, token({ iat: NOW_S + 30 }), NOW, DAY_MS).issuedAt).toBe(NOW + 30_000);
+  });
+
   test("one minted by another implementation", async () => {
     const grant = verifyToken(apps, token({ sub: "ann" }), NOW, DAY_MS);
     expect(grant).toMatchObject({
@@ -214,6 +221,11 @@ describe("times", () => {
     expect(await refused(token({ nbf: "0" }))).toContain("malformed");
     verifyToken(apps, token({ nbf: NOW_S + 30 }), NOW, DAY_MS);
   });
+
+  test("living too long since it was issued: it could be kept until a revocation of it is forgotten", async () => {
+    expect(await refused(token({ iat: NOW_S - 83_000 }))).toContain("lives too long");
+    verifyToken(apps, token({ iat: NOW_S - 82_800 }), NOW, DAY_MS);
+  });
 });
 
 describe("claims", () => {
@@ -245,7 +257,7 @@ describe("claims", () => {
   });
 
   test("a user or jti that is no short text", async () => {
-    for (const text of [5, "", "x".repeat(257), null, ["a"]]) {
+    for (const text of [5, "", "x".repeat(257), null, ["a"], "\ud800"]) {
       expect(await refused(token({ sub: text }))).toContain("malformed");
       expect(await refused(token({ jti: text }))).toContain("malformed");
     }
