@@ -50,8 +50,8 @@ const MAX_RENEWALS = 100_000;
 /** A token that so many others stand for is renewed by no further one: it is opened in as many pages, or it is a flood. */
 const MAX_FRESH = 50;
 
-/** How often what holds no more is looked for. */
-const FORGET_MS = 60_000;
+/** How many notes are looked at in one go for what holds no more: looking at 500,000 of them took 190 ms. */
+const FORGET_NOTES = 100;
 
 interface OfApp {
   readonly revoked: Map<string, Note>;
@@ -61,7 +61,7 @@ interface OfApp {
 /** What was decided about the tokens of every app after they were signed. */
 export class Rulings {
   readonly #apps = new Map<AppId, OfApp>();
-  #forgotAt = 0;
+  #looking = this.#notes();
 
   /** Takes in what the broker told. */
   apply(app: AppId, note: Note): void {
@@ -92,7 +92,7 @@ export class Rulings {
    */
   renewals({ app, user, digest }: TokenGrant, now: number): TokenGrant[] {
     const note = this.#apps.get(app.id)?.renewed.get(`${RENEWED}${digest}`);
-    if (note === undefined || note.until <= now) return [];
+    if (note === undefined) return [];
     const fresh = JSON.parse(note.value) as Omit<TokenGrant, "app" | "user">[];
     return fresh.filter(({ expiresAt }) => expiresAt > now).map((one) => Object.assign(one, { app, user }));
   }
@@ -120,14 +120,25 @@ export class Rulings {
     );
   }
 
-  /** Forgets what holds no more; to be called now and then. `now` is in milliseconds since 1970. */
+  /**
+   * Forgets what holds no more among some notes, and the next time among the next; to be called with every note that
+   * comes. `now` is in milliseconds since 1970.
+   */
   forget(now: number): void {
-    if (Math.abs(now - this.#forgotAt) < FORGET_MS) return; // the clock may have gone back
-    this.#forgotAt = now;
-    for (const { revoked, renewed } of this.#apps.values()) {
-      for (const notes of [revoked, renewed]) {
-        for (const [key, { until }] of notes) if (until < now) notes.delete(key);
+    for (let looked = 0; looked < FORGET_NOTES; looked++) {
+      const { done, value } = this.#looking.next();
+      if (done === true) {
+        this.#looking = this.#notes();
+        return;
       }
+      const [notes, { key, until }] = value;
+      if (until < now) notes.delete(key);
+    }
+  }
+
+  *#notes(): Generator<[Map<string, Note>, Note], undefined> {
+    for (const { revoked, renewed } of this.#apps.values()) {
+      for (const notes of [revoked, renewed]) for (const note of notes.values()) yield [notes, note];
     }
   }
 }
