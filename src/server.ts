@@ -16,6 +16,7 @@ import { storeCheck } from "./http/health.ts";
 import { OpenStreams } from "./http/open-streams.ts";
 import { noted } from "./http/revoke.ts";
 import { Reads } from "./http/reads.ts";
+import { Sweep } from "./http/sweep.ts";
 import { Unexpected } from "./http/unexpected.ts";
 import { guardOf, openListener } from "./listener.ts";
 
@@ -84,6 +85,7 @@ export async function startServer(
     });
     const descriptors = descriptorsOfProcess();
     const limits = new StreamLimits(settings.maxStreams ?? streamsBelow(descriptors), (app) => hub.streams(app));
+    const [rulings, streams] = [new Rulings(), new OpenStreams()];
     const gateway: Gateway = {
       settings,
       apps: opened.apps,
@@ -91,8 +93,9 @@ export async function startServer(
       hub,
       rooms: new BodyRooms(),
       limits,
-      rulings: new Rulings(),
-      streams: new OpenStreams(),
+      rulings,
+      streams,
+      sweep: new Sweep({ hub, streams, rulings, schedule }),
       publishRates: new Rates("messages are taken"),
       openRates: new Rates("streams are opened"),
       clock,

@@ -8,6 +8,7 @@ import type { Hub } from "../hub/hub.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { BodyRooms } from "./body-room.ts";
 import type { Reads } from "./reads.ts";
+import type { Sweep } from "./sweep.ts";
 import type { Unexpected } from "./unexpected.ts";
 
 /** Where the routes get the time and chance that they hand down. */
@@ -38,6 +39,7 @@ export interface Gateway {
   readonly limits: StreamLimits;
   readonly rulings: Rulings;
   readonly streams: OpenStreams;
+  readonly sweep: Sweep;
   readonly publishRates: Rates;
   readonly openRates: Rates;
   readonly clock: Clock;

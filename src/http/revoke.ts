@@ -26,17 +26,14 @@ export async function revoke(gateway: Gateway, request: Request): Promise<Respon
 }
 
 /** What the broker told of an app's grants; never throws. */
-export function noted({ clock, rulings, hub, streams, log }: Gateway, app: AppId, note: Note): void {
+export function noted({ clock, rulings, sweep, log }: Gateway, app: AppId, note: Note): void {
+  const failed = (error: unknown) => log("error", "a revocation could not be carried out", { app, error });
   try {
     rulings.apply(app, note);
     rulings.forget(clock.now());
-    const isRevoked = revokedBy(note);
-    if (isRevoked === null) return;
-    for (const { grant, subscriber } of streams.of(app)) {
-      if (subscriber !== null && grant.tokens.some(isRevoked)) hub.close(subscriber, "revoked", false);
-    }
+    if (revokedBy(note) !== null) sweep.start(app).catch(failed);
   } catch (error) {
-    log("error", "a revocation could not be carried out", { app, error });
+    failed(error);
   }
 }
 
@@ -103,13 +100,12 @@ async function revokeStream(gateway: Gateway, app: App, id: string): Promise<num
 }
 
 /** Has the notes kept, which ends the streams that they hit; answers how many those were on this node. */
-async function end({ broker, streams }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
+async function end({ broker, sweep }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
   const revoked = notes.map((note) => revokedBy(note)!);
   const isHit = ({ grant }: OpenStream): boolean => revoked.some((isRevoked) => grant.tokens.some(isRevoked));
-  let count = 0;
-  for (const stream of streams.of(app.id)) if (isHit(stream)) count += 1;
-  for (const note of notes) await broker.note(app.id, note);
-  return count;
+  return await sweep.counted(app.id, isHit, async () => {
+    for (const note of notes) await broker.note(app.id, note);
+  });
 }
 
 const REVOKE = { token: revokeToken, user: revokeUser, stream: revokeStream } as const;

@@ -9,7 +9,7 @@ import { rfc3339 } from "./subscribe.ts";
 
 const LIST_DEFAULT = 100;
 const LIST_MOST = 1000;
-/** How many streams are looked at in one turn of the event loop: about a millisecond. */
+/** How many streams are looked at before other reads have their turn: about a millisecond. */
 const TURN_STREAMS = 2000;
 
 /** `GET /streams?channel=&user=&after=&limit=`: the app's open streams on this node, in the order in which they opened. */
@@ -23,15 +23,19 @@ export async function streamList(gateway: Gateway, request: Request): Promise<Re
   const limit = parameters.integer("limit", 1, LIST_MOST) ?? LIST_DEFAULT;
 
   const found: OpenStream[] = [];
-  let looked = 0;
-  for (const stream of gateway.streams.of(app.id)) {
-    if (found.length > limit) break;
-    if (++looked % TURN_STREAMS === 0) await new Promise(setImmediate);
-    if (stream.ordinal > after && isWanted(stream, channel, user)) found.push(stream);
+  const open = gateway.streams.of(app.id)[Symbol.iterator]();
+  async function look(): Promise<boolean> {
+    for (let looked = 0; looked < TURN_STREAMS && found.length <= limit; looked++) {
+      const { done, value: stream } = open.next();
+      if (done === true) return false;
+      if (stream.ordinal > after && isWanted(stream, channel, user)) found.push(stream);
+    }
+    return found.length <= limit;
   }
+  while (await gateway.reads.run(app.id, look));
   const shown = found.slice(0, limit);
   const next = found.length > limit ? shown.at(-1)!.ordinal : null;
-  return success({ streams: shown.map(stateOf), next }, nextRequestId());
+  return await gateway.reads.run(app.id, async () => success({ streams: shown.map(stateOf), next }, nextRequestId()));
 }
 
 function isWanted({ subscriber, user }: OpenStream, channel: string | undefined, wanted: string | undefined): boolean {
