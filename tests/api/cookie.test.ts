@@ -79,6 +79,9 @@ describe("a cookie", () => {
     const bad = await setCookie(server, sign(claims(["news"]), "x".repeat(32)));
     expect(bad.error).toMatchObject({ type: "unauthorized" });
     expect(bad.headers.get("Access-Control-Allow-Origin")).toBe(PAGE); // so that the page can read why
+    const open = await fetch(`${server.url}/channel/open/stream`, { method: "HEAD" });
+    expect(open.headers.get("Access-Control-Allow-Origin")).toBe("*");
+    expect(open.headers.get("Vary")).toBe("Origin"); // a cache must not give it to a listed page
     expect((await post(server, "/channel/cookie", { secret: null, headers: { Origin: PAGE } })).status).toBe(400);
   });
 

@@ -61,6 +61,41 @@ describe("a revoked token", () => {
     expect(await statusOf(urlOf(server, old))).toBe(401);
   });
 
+  test("stays out when the clock is set back after it has expired", async () => {
+    const clock = new HandClock();
+    await using server = await serve({ clock, settings: QUIET });
+    const token = tokenOf(clock, 60);
+    await revoke(server, { token });
+    clock.ms += 90_000;
+    await revoke(server, { token: "has what holds no more forgotten" });
+    clock.ms -= 50_000;
+    expect(await statusOf(urlOf(server, token))).toBe(401);
+  });
+
+  test("stays out for ever where tokens may live for ever", async () => {
+    const clock = new HandClock();
+    await using server = await serve({ clock, settings: { ...QUIET, SOCKET_MAX_TOKEN_TTL: "0" } });
+    const token = tokenOf(clock, 1e9, { jti: "t1" });
+    await revoke(server, { token: "t1" });
+    clock.ms += 9e11;
+    await revoke(server, { token: "has what holds no more forgotten" });
+    expect(await statusOf(urlOf(server, token))).toBe(401);
+  });
+
+  test("stays out of streams whose beginning is still being looked for", async () => {
+    let elapsed = 0;
+    // Every look at the store takes a whole turn, so that the streams begin one after the other.
+    const clock = { now: Date.now, elapsed: () => (elapsed += 6), random: () => 0.5 };
+    await using server = await serve({ clock, settings: { ...QUIET, SOCKET_STREAM_AGE: "0", SOCKET_STALL: "0" } });
+    const url = `${urlOf(server, sign({ ...claims(["a"]), sub: "ann" }))}&since=earliest`;
+    const opening = Array.from({ length: 60 }, () => fetch(url));
+    const first = await opening[0]!;
+    await revoke(server, { user: "ann" });
+    // Each ends by itself, or was refused: else this would wait until the test is given up.
+    const texts = await Promise.all([first, ...opening.slice(1)].map(async (answer) => (await answer).text()));
+    for (const text of texts) expect(text).toMatch(/"reason":"revoked"|The token was revoked/);
+  });
+
   test("of a stream is each that it was ever renewed with", async () => {
     const clock = new HandClock();
     await using server = await serve({ clock, settings: QUIET });

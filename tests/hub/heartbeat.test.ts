@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { selectionOf } from "../../src/core/channel.ts";
 import { parsePosition } from "../../src/core/position.ts";
 import { Hub } from "../../src/hub/hub.ts";
-import type { Sink, StreamOptions } from "../../src/hub/subscriber.ts";
+import type { Expiry, Sink, StreamOptions } from "../../src/hub/subscriber.ts";
 import { memoryBroker } from "./parts.ts";
 
 const HEARTBEAT_MS = 1000;
@@ -10,9 +10,10 @@ const HEARTBEAT_MS = 1000;
 /** What a stream was written, as text. */
 class Written implements Sink {
   text = "";
+  full = false;
   write(bytes: Uint8Array): boolean {
     this.text += new TextDecoder().decode(bytes);
-    return true;
+    return !this.full;
   }
   end(): void {}
   abort(): void {}
@@ -88,4 +89,37 @@ test("a heartbeat carries no position past a message that is still to be written
   await settle();
   beat();
   expect(sink.text.slice(opened)).toBe(`:\n\nid: ${epoch}-1\ndata: x\n\nid: ${epoch}-2\n\n`);
+});
+
+const EXPIRY: Expiry = { atMs: 60_000, noticeAtMs: 500, told: "2030-01-01T00:00:00.000Z" };
+const NOTICE = `event: socket:token\ndata: {"stream":"stream","expires_at":"${EXPIRY.told}"}\n\n`;
+
+test("the notice of a grant's end comes once, and never before the stream was opened", async () => {
+  const { hub, beat } = await setUp();
+  const sink = new Written();
+  hub.join("app", selectionOf(["a"]), "plain", sink, { ...OPTIONS, expiry: EXPIRY, beginning: { kind: "now" } });
+  beat(); // before the broker has said from where it follows
+  expect(sink.text).not.toContain("socket:");
+  await settle();
+  for (let i = 0; i < 3; i++) beat();
+  expect(sink.text.indexOf(NOTICE)).toBeGreaterThan(sink.text.indexOf("socket:open"));
+  expect(sink.text.split(NOTICE)).toHaveLength(2);
+});
+
+test("the notice of a grant's end waits for a listener that takes no data", async () => {
+  const { hub, publish, beat } = await setUp();
+  const sink = new Written();
+  const options: StreamOptions = { ...OPTIONS, expiry: EXPIRY, beginning: { kind: "now" } };
+  const subscriber = hub.join("app", selectionOf(["a"]), "plain", sink, options);
+  await settle();
+  sink.full = true;
+  await publish("a");
+  await settle();
+  const written = sink.text;
+  beat();
+  expect(sink.text).toBe(written);
+  sink.full = false;
+  hub.drained(subscriber);
+  beat();
+  expect(sink.text).toContain(NOTICE);
 });
