@@ -47,16 +47,12 @@ function retryAfter(error: unknown): string {
   return String(Math.max(1, Math.ceil(waitMs / 1000)));
 }
 
-/** An id that no other request has: random text of this process and a count, in base 36. */
+/** An id that no other request has: 64 random bits. A count would tell each app how much the others ask. */
 export function nextRequestId(): string {
-  return `${PROCESS}${(count++).toString(36)}`;
+  return crypto.getRandomValues(ID).toString("hex");
 }
 
-// 48 random bits, always 10 characters, so that prefix and count cannot run into each other.
-const PROCESS = Number(crypto.getRandomValues(new BigUint64Array(1))[0]! >> 16n)
-  .toString(36)
-  .padStart(10, "0");
-let count = 0;
+const ID = Buffer.alloc(8);
 
 function headers(requestId: string): Record<string, string> {
   return { "Content-Type": "application/json", "X-Request-Id": requestId, "Cache-Control": "no-store" };

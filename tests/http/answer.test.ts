@@ -89,5 +89,5 @@ describe("a failure", () => {
 test("a request id is given once", () => {
   const ids = Array.from({ length: 10_000 }, nextRequestId);
   expect(new Set(ids).size).toBe(10_000);
-  for (const id of ids) expect(id).toMatch(/^[0-9a-z]{11,20}$/);
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{16}$/);
 });
