@@ -1,3 +1,4 @@
+import { ApiError } from "../core/errors.ts";
 import type { BrokerOptions } from "./broker.ts";
 
 /** What a fault is called when it begins and when it is over. */
@@ -36,4 +37,8 @@ export class Fault {
 
 export function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " ");
+}
+
+export function unavailable(): ApiError {
+  return new ApiError("unavailable", "The store cannot be read or written now.");
 }

@@ -1,5 +1,3 @@
-import type { Database } from "bun:sqlite";
-import { readFileSync } from "node:fs";
 import type { Selection } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { sizeOf, type Draft } from "../core/message.ts";
@@ -7,7 +5,6 @@ import type { Position } from "../core/position.ts";
 import type {
   AppId,
   Broker,
-  BrokerOptions,
   ChannelSummary,
   Listener,
   Note,
@@ -18,26 +15,12 @@ import type {
   StartOptions,
 } from "./broker.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import { Fault, oneLine } from "./fault.ts";
-import { randomEpoch } from "./history.ts";
-import { Notes } from "./notes.ts";
-import { Places } from "./places.ts";
+import { Fault, oneLine, unavailable } from "./fault.ts";
+import { closeStore, type OpeningOptions, openStore, type OpenStore, type StoreFile } from "./opening.ts";
 import { PublishQueue } from "./publish-queue.ts";
-import { Reading, summaryOf } from "./reading.ts";
-import { takeLock } from "./lock.ts";
-import { closeDatabase, explain, openDatabase } from "./schema.ts";
-import { Statements } from "./statements.ts";
-import { Store, type Commit, type Waiting } from "./store.ts";
-import { Trimming } from "./trimming.ts";
+import { summaryOf } from "./reading.ts";
+import type { Commit, Waiting } from "./store.ts";
 
-/** After how many looks publishes are tried again that a damaged page kept from being stored. */
-const DAMAGED_LOOKS = 30;
-
-const PUBLISHING = {
-  begins: "the store does not take messages: publishes are refused until it does",
-  over: "the store takes messages again",
-  quietLooks: 2,
-};
 const READS = {
   begins: "the store cannot be read: what needs it is refused",
   over: "the store could be read for a minute",
@@ -49,15 +32,9 @@ const RETENTION = {
   quietLooks: 1,
 };
 
-export interface SqliteOptions extends BrokerOptions {
+export interface SqliteOptions extends OpeningOptions {
   /** Calls back in a later turn of the event loop. Default: `setImmediate`. */
   readonly schedule?: (flush: () => void) => void;
-  /** Resolves after so many milliseconds. Default: by `setTimeout`. */
-  readonly pause?: (ms: number) => Promise<unknown>;
-  /** Names this run of the kernel, or null where there is no telling. Default: Linux's boot id. */
-  readonly bootId?: () => string | null;
-  /** Given the file as it was opened, so that a test can make it fail. */
-  readonly opened?: (db: Database) => void;
 }
 
 interface Queued extends Waiting {
@@ -66,16 +43,8 @@ interface Queued extends Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-interface Opened {
-  readonly db: Database;
-  /** Held as long as the file is ours. */
-  readonly lock: Database;
+interface Opened extends OpenStore {
   readonly checkpoints: Checkpoints;
-  readonly statements: Statements;
-  readonly store: Store;
-  readonly reading: Reading;
-  readonly trimming: Trimming;
-  readonly notes: Notes;
   readonly listener: Listener;
   readonly noted: (app: AppId, note: Note) => void;
 }
@@ -89,72 +58,37 @@ interface Opened {
  * the loss of power too.
  */
 export class SqliteBroker implements Broker {
-  readonly #path: string;
-  readonly #synchronous: "normal" | "full";
+  readonly #file: StoreFile;
   readonly #options: SqliteOptions;
   readonly #schedule: (flush: () => void) => void;
   readonly #flush = (): void => this.#turn();
   readonly #queue = new PublishQueue<Queued>();
   #scheduled = false;
   #opened: Opened | null = null;
-  readonly #publishing: Fault;
   readonly #reads: Fault;
   readonly #retention: Fault;
-  /** The file did not take what was published. Nothing is tried until a look, once a second, finds that it takes writes. */
-  #refusing = false;
-  /** A page that a publish needed is damaged: only one that is kept shows that it is not any more. */
-  #damaged = false;
-  #looks = 0;
   /** Resolves at the next look. */
   #looked = Promise.withResolvers<void>();
 
   constructor(path: string, synchronous: "normal" | "full", options: SqliteOptions) {
-    this.#path = path;
-    this.#synchronous = synchronous;
+    this.#file = { path, synchronous };
     this.#options = options;
     this.#schedule = options.schedule ?? setImmediate;
-    this.#publishing = new Fault(PUBLISHING, options);
     this.#reads = new Fault(READS, options);
     this.#retention = new Fault(RETENTION, options);
   }
 
-  async start(listener: Listener, { noted = () => undefined, signal }: StartOptions = {}): Promise<void> {
-    let lock: Database | undefined;
-    let db: Database | undefined;
-    let statements: Statements | undefined;
-    try {
-      lock = await takeLock(this.#path, this.#options, this.#options.pause ?? pause, signal);
-      db = openDatabase(this.#path, {
-        synchronous: this.#synchronous,
-        boot: (this.#options.bootId ?? linuxBootId)(),
-        newEpoch: this.#options.newEpoch ?? randomEpoch,
-        renewed: () => {
-          this.#options.log("warn", "the machine stopped without a clean close: what came last may be lost, new epoch");
-        },
-      });
-      statements = new Statements(db);
-      const places = new Places(statements);
-      const store = new Store(db, places, statements, this.#options);
-      const reading = new Reading(places, statements);
-      const notes = new Notes(store, statements);
-      const trimming = new Trimming(store, places, notes, statements, this.#options);
-      const checkpoints = new Checkpoints(this.#path, db, this.#options, () => this.#arm());
-      for (const [app, note] of notes.all(this.#options.now())) noted(app, note);
-      this.#warnOfClock(store);
-      this.#options.opened?.(db);
-      this.#opened = { db, lock, checkpoints, statements, store, reading, trimming, notes, listener, noted };
-    } catch (error) {
-      statements?.close();
-      db?.close();
-      lock?.close();
-      throw signal?.aborted === true ? signal.reason : explain(error, this.#path);
-    }
+  async start(listener: Listener, options: StartOptions = {}): Promise<void> {
+    const open = await openStore(this.#file, this.#options, options);
+    const { noted = () => undefined } = options;
+    const checkpoints = new Checkpoints(this.#file.path, open.db, this.#options, () => this.#arm());
+    this.#opened = { ...open, checkpoints, listener, noted };
   }
 
   publish(app: AppId, drafts: readonly Draft[], once?: Once): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (this.#opened === null) throw closed();
-      if (this.#refusing) throw unavailable();
+      if (this.#opened.writes.refusing) throw unavailable();
       const sizes = drafts.map(sizeOf);
       const bytes = sizes.reduce((sum, size) => sum + size, 0);
       this.#queue.push({ app, drafts, sizes, bytes, once, resolve, reject });
@@ -191,8 +125,8 @@ export class SqliteBroker implements Broker {
 
   async note(app: AppId, note: Note): Promise<void> {
     if (this.#opened === null) throw closed();
-    if (this.#refusing) throw unavailable();
-    const { notes, checkpoints, noted } = this.#opened;
+    const { notes, checkpoints, noted, writes } = this.#opened;
+    if (writes.refusing) throw unavailable();
     try {
       notes.keep(app, note);
     } catch (error) {
@@ -217,9 +151,12 @@ export class SqliteBroker implements Broker {
 
   async trim(): Promise<boolean> {
     if (this.#opened === null) return false;
-    const { trimming, checkpoints } = this.#opened;
-    this.#look();
-    if (this.#refusing) return false;
+    const { trimming, checkpoints, writes } = this.#opened;
+    writes.look();
+    this.#reads.look();
+    this.#looked.resolve();
+    this.#looked = Promise.withResolvers();
+    if (writes.refusing) return false;
     try {
       const { dropped, more } = trimming.step();
       checkpoints.wrote(0, 0, dropped);
@@ -232,8 +169,8 @@ export class SqliteBroker implements Broker {
   }
 
   async check(): Promise<void> {
-    if (!this.#damaged) this.#probe();
-    if (this.#refusing || this.#damaged) throw unavailable();
+    if (this.#opened === null) throw closed();
+    this.#opened.writes.check();
   }
 
   /** Stores and acknowledges what was published before, then lets go of the file. */
@@ -245,57 +182,15 @@ export class SqliteBroker implements Broker {
     while (this.#queue.length > 0) this.#turn();
     this.#opened = null;
     this.#looked.resolve();
-    opened.statements.close();
-    try {
-      closeDatabase(opened.db);
-    } catch (error) {
-      this.#options.log("warn", "the store could not note that it was closed", { error: oneLine(error) });
-    } finally {
-      opened.lock.close();
-    }
-  }
-
-  #warnOfClock(store: Store): void {
-    const aheadMs = Math.max(...store.all().map(([, { time }]) => time)) - this.#options.now();
-    if (aheadMs > 1000) {
-      this.#options.log(
-        "warn",
-        "the clock is behind the newest message, whose time is given to others until it has caught up",
-        {
-          by_ms: aheadMs,
-        },
-      );
-    }
-  }
-
-  /** Once a second: whether what failed is over. */
-  #look(): void {
-    if (this.#refusing && (!this.#damaged || ++this.#looks % DAMAGED_LOOKS === 0)) this.#probe();
-    if (!this.#refusing && !this.#damaged) this.#publishing.look();
-    this.#reads.look();
-    this.#looked.resolve();
-    this.#looked = Promise.withResolvers();
-  }
-
-  /** Whether the file takes writes: only a write shows it. */
-  #probe(): void {
-    if (this.#opened === null) throw closed();
-    try {
-      this.#opened.db.run("UPDATE node SET checked = checked + 1");
-      this.#refusing = false;
-    } catch (error) {
-      this.#refuse([], error);
-    }
+    closeStore(opened, this.#options.log);
   }
 
   /** All that wait, not one batch after the other: after each failure what is held of the apps is read anew. */
   #refuse(batch: readonly Queued[], error: unknown): void {
-    const code = String((error as { code?: unknown }).code);
-    this.#refusing = code.startsWith("SQLITE_");
-    if (code.startsWith("SQLITE_CORRUPT")) this.#damaged = true;
-    this.#publishing.failed(error);
+    const { writes } = this.#opened!;
+    writes.failed(error);
     for (const { reject } of batch) reject(unavailable());
-    if (this.#refusing) for (const { reject } of this.#queue.takeAll()) reject(unavailable());
+    if (writes.refusing) for (const { reject } of this.#queue.takeAll()) reject(unavailable());
   }
 
   #arm(): void {
@@ -314,7 +209,7 @@ export class SqliteBroker implements Broker {
     let commit: Commit;
     try {
       commit = opened.store.commit(batch);
-      this.#damaged = false;
+      opened.writes.kept();
     } catch (error) {
       return this.#refuse(batch, error);
     }
@@ -349,22 +244,6 @@ export class SqliteBroker implements Broker {
   }
 }
 
-function pause(ms: number): Promise<unknown> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 function closed(): ApiError {
   return new ApiError("unavailable", "The store is closed.");
-}
-
-function unavailable(): ApiError {
-  return new ApiError("unavailable", "The store cannot be read or written now.");
-}
-
-function linuxBootId(): string | null {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return null; // not Linux
-  }
 }
