@@ -45,6 +45,8 @@ function renewal(presented: TokenGrant, fresh: readonly TokenGrant[]): Note {
 const REVOKED = "revoked ";
 const RENEWED = "renewed ";
 
+/** So many revocations of an app can hold at a time: some 30 MB of a node that others use as well. */
+const MAX_REVOCATIONS = 100_000;
 /** An app whose listeners renewed so many tokens that have not expired renews no more of them. */
 const MAX_RENEWALS = 100_000;
 /** A token that so many others stand for is renewed by no further one: it is opened in as many pages, or it is a flood. */
@@ -78,6 +80,17 @@ export class Rulings {
       const note = name === null ? undefined : revoked.get(`${REVOKED}${kind} ${name}`);
       return note !== undefined && reaches(note, token);
     });
+  }
+
+  /** Throws ApiError `limit_exceeded` when as many revocations of the app hold as may, and this is a further one. */
+  checkRevocation(app: AppId, { key }: Note, now: number): void {
+    this.forget(now);
+    const revoked = this.#apps.get(app)?.revoked;
+    if (revoked === undefined || revoked.size < MAX_REVOCATIONS || revoked.has(key)) return;
+    throw new ApiError(
+      "limit_exceeded",
+      "As many revocations hold as may; take the secret out that signed the tokens.",
+    );
   }
 
   /** Up to when tokens of the user must have been issued to be revoked; null where none are. */

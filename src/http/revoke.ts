@@ -100,11 +100,14 @@ async function revokeStream(gateway: Gateway, app: App, id: string): Promise<num
 }
 
 /** Has the notes kept, which ends the streams that they hit; answers how many those were on this node. */
-async function end({ broker, sweep }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
+async function end({ broker, clock, rulings, sweep }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
   const revoked = notes.map((note) => revokedBy(note)!);
   const isHit = ({ grant }: OpenStream): boolean => revoked.some((isRevoked) => grant.tokens.some(isRevoked));
   return await sweep.counted(app.id, isHit, async () => {
-    for (const note of notes) await broker.note(app.id, note);
+    for (const note of notes) {
+      rulings.checkRevocation(app.id, note, clock.now());
+      await broker.note(app.id, note);
+    }
   });
 }
 

@@ -134,6 +134,10 @@ function open(
   const stream = new OpenStream(id, grant, clock.now());
   const ageAtMs = ageAtOf(gateway);
   const expiry = expiryOf(gateway, grant.expiresAt);
+  const forget = () => {
+    limits.closed(app, address);
+    streams.delete(stream);
+  };
   const sink = new DirectSink({
     opened: (self) => {
       limits.opened(app, address);
@@ -145,8 +149,7 @@ function open(
         expiry,
         retryMs: retryOf(gateway),
         onClose: (reason) => {
-          limits.closed(app, address);
-          streams.delete(stream);
+          forget();
           const { kind, tokens } = stream.grant;
           log("debug", "stream closed", { stream: id, app: app.id, reason, grant: kind, token: tokens.at(-1)?.jti });
         },
@@ -155,7 +158,7 @@ function open(
       if (isRevoked(grant, rulings)) hub.close(stream.subscriber, "revoked", false);
       else if (gateway.draining) hub.close(stream.subscriber, "drain", true);
     },
-    gone: () => stream.subscriber !== null && hub.leave(stream.subscriber),
+    gone: () => (stream.subscriber === null ? forget() : hub.leave(stream.subscriber)),
     drained: () => stream.subscriber !== null && hub.drained(stream.subscriber),
     failed: (error) => log("error", "unexpected error of a stream", { stream: id, app: app.id, error }),
   });

@@ -95,6 +95,15 @@ test("what holds no more is forgotten a hundred notes at a time, so that no look
   expect(left()).toBe(0);
 });
 
+test("a flood of revocations: an app of which a hundred thousand hold makes no further one", async () => {
+  const rulings = new Rulings();
+  const note = (i: number) => revocation({ kind: "token", name: `t${i}` }, UNTIL);
+  for (let i = 0; i < 100_000; i++) rulings.apply("shop", note(i));
+  await refusal("limit_exceeded", () => rulings.checkRevocation("shop", note(100_000), NOW));
+  rulings.checkRevocation("shop", note(7), NOW); // holds already
+  rulings.checkRevocation("blog", note(100_000), NOW);
+});
+
 test("a flood of renewals: an app that renewed a hundred thousand tokens renews no further one until they expire", async () => {
   const rulings = new Rulings();
   const [first, fresh] = [tokenOf({ jti: "0" }), tokenOf({ exp: NOW_S + 7200 })];
