@@ -3,12 +3,14 @@ import type { Feed } from "./feed.ts";
 import { Schedule } from "./schedule.ts";
 import type { Subscriber } from "./subscriber.ts";
 
-/** Streams looked at in one tick. */
-const TICK_STREAMS = 1000;
+/** Streams looked at in one turn: to reset one that has stalled frees a megabyte or more of the kernel's memory. */
+const TURN_STREAMS = 64;
 /** How long to wait after a read that failed. */
 const READ_AGAIN_MS = 1000;
 
 export interface HeartbeatOptions {
+  /** Runs a function in a later turn of the event loop. */
+  readonly schedule: (run: () => void) => void;
   /** A clock in milliseconds that never goes back. */
   readonly elapsed: () => number;
   /** A number from 0 to below 1. */
@@ -31,6 +33,8 @@ export interface HeartbeatOptions {
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   readonly #schedule = new Schedule();
+  /** A further turn is to come. */
+  #goesOn = false;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -45,12 +49,16 @@ export class Heartbeat {
 
   /** To be called when the subscriber's sink has become full or has drained, and when its expiry was changed. */
   update(subscriber: Subscriber): void {
+    this.#plan(subscriber, 0);
+  }
+
+  #plan(subscriber: Subscriber, notBeforeMs: number): void {
     const { stallMs } = this.#options;
     const stalled = subscriber.full && stallMs > 0 ? subscriber.fullSinceMs + stallMs : Infinity;
     const ends = Math.min(subscriber.options.ageAtMs, subscriber.expiry?.atMs ?? Infinity);
     const due = Math.min(subscriber.nextBeatMs, ends, noticeAtMs(subscriber), stalled);
     if (due === Infinity) this.#schedule.delete(subscriber);
-    else this.#schedule.set(subscriber, due);
+    else this.#schedule.set(subscriber, Math.max(due, notBeforeMs));
   }
 
   /** Looks at the subscriber again soon, because a read for it failed. */
@@ -62,9 +70,17 @@ export class Heartbeat {
     this.#schedule.delete(subscriber);
   }
 
+  /** Looks at those that are due: at the first of them now, at the others in the turns that follow. */
   tick(): void {
+    if (!this.#goesOn) this.#turn();
+  }
+
+  #turn(): void {
     const now = this.#options.elapsed();
-    for (const subscriber of this.#schedule.take(now, TICK_STREAMS)) {
+    const due = this.#schedule.take(now, TURN_STREAMS);
+    this.#goesOn = due.length === TURN_STREAMS;
+    if (this.#goesOn) this.#options.schedule(() => this.#turn());
+    for (const subscriber of due) {
       try {
         this.#look(subscriber, now);
       } catch (error) {
@@ -89,7 +105,7 @@ export class Heartbeat {
       subscriber.nextBeatMs = now + heartbeatMs;
     }
     if (!subscriber.live) again(subscriber);
-    this.update(subscriber);
+    this.#plan(subscriber, now + 1); // one whose notice has to wait would be looked at in every turn
   }
 
   #beat(subscriber: Subscriber): void {

@@ -95,9 +95,10 @@ test("what holds no more is forgotten a hundred notes at a time, so that no look
   expect(left()).toBe(0);
 });
 
+const note = (i: number) => revocation({ kind: "token", name: `t${i}` }, UNTIL);
+
 test("a flood of revocations: an app of which a hundred thousand hold makes no further one", async () => {
   const rulings = new Rulings();
-  const note = (i: number) => revocation({ kind: "token", name: `t${i}` }, UNTIL);
   for (let i = 0; i < 100_000; i++) rulings.apply("shop", note(i));
   await refusal("limit_exceeded", () => rulings.checkRevocation("shop", note(100_000), NOW));
   rulings.checkRevocation("shop", note(7), NOW); // holds already

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Broker } from "../../src/broker/broker.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { parsePosition } from "../../src/core/position.ts";
 import { Hub } from "../../src/hub/hub.ts";
@@ -19,8 +20,8 @@ class Written implements Sink {
   abort(): void {}
 }
 
-async function setUp() {
-  const broker = await memoryBroker();
+async function setUp({ stallMs = 0, parts = {} }: { stallMs?: number; parts?: Partial<Broker> } = {}) {
+  const broker = Object.assign(await memoryBroker(), parts);
   let clockMs = 0;
   const hub = new Hub({
     broker,
@@ -28,7 +29,7 @@ async function setUp() {
     elapsed: () => clockMs,
     random: () => 0,
     heartbeatMs: HEARTBEAT_MS,
-    stallMs: 0,
+    stallMs,
     report: (error) => {
       throw error;
     },
@@ -122,4 +123,35 @@ test("the notice of a grant's end waits for a listener that takes no data", asyn
   hub.drained(subscriber);
   beat();
   expect(sink.text).toContain(NOTICE);
+});
+
+test("many that have stalled are reset a slice a turn, since each frees much of the kernel's memory", async () => {
+  const { hub, publish, beat } = await setUp({ stallMs: 500 });
+  let reset = 0;
+  for (let i = 0; i < 200; i++) {
+    const sink = Object.assign(new Written(), { full: true, abort: () => (reset += 1) });
+    hub.join("app", selectionOf(["news"]), "plain", sink, { ...OPTIONS, beginning: { kind: "now" } });
+  }
+  await settle();
+  await publish("news");
+  beat();
+  expect(reset).toBeWithin(1, 65);
+  await settle();
+  expect(reset).toBe(200);
+});
+
+test("streams that cannot begin yet, and whose grant is about to end, are not looked at in every turn", async () => {
+  const never = new Promise<never>(() => undefined);
+  const { hub, beat } = await setUp({ parts: { follow: () => never } });
+  const expiry: Expiry = { atMs: 1e9, noticeAtMs: 0, told: "2030-01-01T00:00:00.000Z" };
+  let looks = 0;
+  for (let i = 0; i < 100; i++) {
+    const options = { ...OPTIONS, beginning: { kind: "now" } as const, expiry };
+    Object.defineProperty(options, "ageAtMs", { get: () => ((looks += 1), Infinity) });
+    hub.join("app", selectionOf(["news"]), "plain", new Written(), options);
+  }
+  looks = 0;
+  beat();
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  expect(looks).toBeWithin(100, 1000);
 });
