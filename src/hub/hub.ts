@@ -10,14 +10,14 @@ import { type Expiry, type Sink, type StreamOptions, Subscriber } from "./subscr
 import { Subscribers } from "./subscribers.ts";
 import { Lane, Turns } from "./turns.ts";
 
-/** How many writes an app has before the next app's slice: about 0.4 ms of work. */
-const SLICE_WRITES = 64;
+/** How many writes a turn of the event loop has: about half a millisecond of work. */
+const TURN_WRITES = 64;
 /** What all feeds keep in memory together. */
 const LOG_BUDGET_BYTES = 64 * 1024 * 1024;
 
 /** Bounds that are no settings. Each has a default that was measured; others break the work at other points. */
 export interface HubLimits {
-  readonly sliceWrites: number;
+  readonly turnWrites: number;
   readonly chunkBytes: number;
   readonly logBudgetBytes: number;
 }
@@ -76,7 +76,7 @@ export class Hub implements Listener {
   #streams = 0;
 
   constructor(options: HubOptions) {
-    const { sliceWrites = SLICE_WRITES, chunkBytes, logBudgetBytes = LOG_BUDGET_BYTES } = options.limits ?? {};
+    const { turnWrites = TURN_WRITES, chunkBytes, logBudgetBytes = LOG_BUDGET_BYTES } = options.limits ?? {};
     const shared = {
       ...options,
       through: (feed: Feed) => this.#through(feed),
@@ -86,7 +86,7 @@ export class Hub implements Listener {
     };
     this.#options = options;
     this.#budget = new LogBudget(logBudgetBytes, chunkBytes);
-    this.#turns = new Turns({ ...shared, sliceWrites, run: (item) => this.#run(item) });
+    this.#turns = new Turns({ ...shared, turnWrites, run: (item) => this.#run(item) });
     this.#catchUp = new CatchUp({
       ...shared,
       later: (subscriber) => subscriber.closed || this.#heartbeat.soon(subscriber),

@@ -22,20 +22,27 @@ export class Lane<Task> {
 export interface TurnsOptions<Task> {
   /** Runs a function in a later turn of the event loop. */
   readonly schedule: (run: () => void) => void;
-  /** How many writes a lane has before the next lane's slice. */
-  readonly sliceWrites: number;
+  /** How many writes a turn of the event loop has. */
+  readonly turnWrites: number;
   readonly run: (task: Task) => void;
   /** Told of a task that threw; the others go on. */
   readonly failed: (task: Task, error: unknown) => void;
 }
 
+/** What a lane is given in the turn after it got work, so that many small ones have theirs in one turn. */
+const FIRST_WRITES = 8;
+
 /**
- * Gives every lane with work a slice, one in each turn of the event loop, so that a small app does not wait for a large
- * one, nor others for both: requests of publishers, sockets that drained. A slice is counted in writes and not timed,
- * because sockets are written when the turn ends: a thousand writes return within 0.2 ms and then take 8.
+ * Gives the lanes that have work their slices, so that a small app does not wait for a large one, nor others for both:
+ * requests of publishers, sockets that drained. A turn of the event loop has so many writes: up to half of them go to
+ * lanes that had no work before, a few to each, and the rest to the lane that has waited longest. It is counted in writes
+ * and not timed, because sockets are written when the turn ends: a thousand writes return within 0.2 ms and then take 8.
  */
 export class Turns<Task extends { queued: boolean }> {
   readonly #options: TurnsOptions<Task>;
+  /** Lanes that got work since they were idle. */
+  readonly #fresh = new Queue<Lane<Task>>();
+  /** Lanes whose first slice was too small for them. */
   readonly #busy = new Queue<Lane<Task>>();
   #scheduled = false;
   /** What is left of the slice, in writes. */
@@ -52,7 +59,7 @@ export class Turns<Task extends { queued: boolean }> {
     (first ? lane.first : lane.tasks).push(task);
     if (!lane.busy) {
       lane.busy = true;
-      this.#busy.push(lane);
+      this.#fresh.push(lane);
     }
     this.#wake();
   }
@@ -75,19 +82,24 @@ export class Turns<Task extends { queued: boolean }> {
 
   #turn(): void {
     this.#scheduled = false;
-    const lane = this.#busy.shift();
-    if (lane === undefined) return;
-    this.#slice(lane);
-    if (lane.idle) lane.busy = false;
-    else this.#busy.push(lane);
-    if (this.#busy.size > 0) this.#wake();
+    const { turnWrites } = this.#options;
+    let spent = 0;
+    while (spent < turnWrites / 2) {
+      const fresh = this.#fresh.shift();
+      if (fresh === undefined) break;
+      spent += this.#slice(fresh, Math.min(FIRST_WRITES, turnWrites));
+    }
+    const longest = this.#busy.shift();
+    if (longest !== undefined) this.#slice(longest, Math.max(1, turnWrites - spent)); // however much the others took
+    if (this.#fresh.size + this.#busy.size > 0) this.#wake();
   }
 
-  #slice(lane: Lane<Task>): void {
-    this.#left = this.#options.sliceWrites;
+  /** Answers how many writes it took. */
+  #slice(lane: Lane<Task>, writes: number): number {
+    this.#left = writes;
     while (this.room) {
       const task = lane.next();
-      if (task === undefined) return;
+      if (task === undefined) break;
       task.queued = false;
       try {
         this.#options.run(task);
@@ -95,5 +107,8 @@ export class Turns<Task extends { queued: boolean }> {
         this.#options.failed(task, error);
       }
     }
+    if (lane.idle) lane.busy = false;
+    else this.#busy.push(lane);
+    return writes - this.#left;
   }
 }

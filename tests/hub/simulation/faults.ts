@@ -56,7 +56,7 @@ const HISTORY = "broker/history.ts";
 /** Announcements lag far behind what reads see, and the logs are short: subscribers are often ahead of their feeds. */
 const LAG: Partial<Weather> = {
   weights: weights({ arrive: 4, read: 40, drop: 8, connect: 20, tick: 12, lose: 0, older: 0 }),
-  limits: { sliceWrites: 5, chunkBytes: 1000, logBudgetBytes: 0 },
+  limits: { turnWrites: 5, chunkBytes: 1000, logBudgetBytes: 0 },
   pageMessages: 256,
   heartbeatMs: 200,
   failing: 0,
@@ -272,7 +272,7 @@ export const FAULTS: readonly Fault[] = [
       channels: ["a"],
       selections: [["a"]],
       listeners: 16,
-      limits: { sliceWrites: 1, chunkBytes: 1000, logBudgetBytes: 64 * 1024 * 1024 },
+      limits: { turnWrites: 1, chunkBytes: 1000, logBudgetBytes: 64 * 1024 * 1024 },
     },
   },
   {
@@ -303,7 +303,7 @@ export const FAULTS: readonly Fault[] = [
     weather: {
       weights: weights({ trim: 8, receive: 10, lose: 0 }),
       retention: { count: 2, ageMs: 0, bytes: 0, appBytes: 0, channels: 0 },
-      limits: { sliceWrites: 5, chunkBytes: 150, logBudgetBytes: 0 },
+      limits: { turnWrites: 5, chunkBytes: 150, logBudgetBytes: 0 },
       capacityBytes: [0, 300],
     },
   },

@@ -98,7 +98,7 @@ export function weather(random: Random): Weather {
       channels: random.pick([0, 1, 2, 4]),
     },
     limits: {
-      sliceWrites: random.pick([1, 2, 5, 64]),
+      turnWrites: random.pick([1, 2, 5, 64]),
       chunkBytes: random.pick([1, 150, 1000, 256 * 1024]),
       logBudgetBytes: random.pick([0, 200, 1000, 64 * 1024 * 1024]),
     },
