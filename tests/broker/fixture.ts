@@ -11,19 +11,31 @@ export const NO_LIMITS: Retention = { count: 0, ageMs: 0, bytes: 0, appBytes: 0,
 /** Hears what a broker tells its node. */
 export class Ear implements Listener {
   readonly heard: string[] = [];
+  #changed = Promise.withResolvers<void>();
   onDeliver: (app: AppId, messages: readonly Message[]) => void = () => {};
 
   deliver(app: AppId, messages: readonly Message[]): void {
-    for (const { seq, channel, data } of messages) this.heard.push(`${app} ${seq} ${channel} ${data}`);
+    for (const { seq, channel, data } of messages) this.#hear(`${app} ${seq} ${channel} ${data}`);
     this.onDeliver(app, messages);
   }
 
   mark(app: AppId, at: Position): void {
-    this.heard.push(`${app} mark ${at.seq}`);
+    this.#hear(`${app} mark ${at.seq}`);
   }
 
   broken(app: AppId): void {
-    this.heard.push(`${app} broken`);
+    this.#hear(`${app} broken`);
+  }
+
+  /** Resolves once it has heard this line, so many times. */
+  async until(line: string, times = 1): Promise<void> {
+    while (this.heard.filter((one) => one === line).length < times) await this.#changed.promise;
+  }
+
+  #hear(line: string): void {
+    this.heard.push(line);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
   }
 }
 
