@@ -14,6 +14,7 @@ export const PROGRAMS = {
     tests: "in a browser",
   },
   cc: { packages: ["gcc", "libc6-dev"], commands: ["cc"], tests: "of the proofs in bench/" },
+  "redis-server": { packages: ["redis-server"], commands: ["redis-server", "valkey-server"], tests: "over Redis" },
   nginx: { packages: ["nginx-light"], commands: ["nginx"], tests: "of rolling restarts behind nginx" },
 } as const satisfies Record<string, { packages: readonly string[]; commands: readonly string[]; tests: string }>;
 
