@@ -45,6 +45,7 @@ const ONLY_IN: Readonly<Record<string, readonly string[]>> = {
   "fast-jwt": ["auth"],
   "bun:ffi": ["accepting.ts"],
   "bun:sqlite": ["broker"],
+  redis: ["broker"],
 };
 
 /** Layers whose clock, timers and randomness are handed in. */
@@ -56,6 +57,7 @@ const STATED: Readonly<Record<string, readonly string[]>> = {
   "auth/secret.ts": ["randomBytes"],
   "broker/history.ts": ["getRandomValues"],
   "broker/opening.ts": ["setTimeout"],
+  "broker/redis/timers.ts": ["performance.", "setTimeout"],
   "broker/sqlite.ts": ["setImmediate"],
 };
 

@@ -167,6 +167,8 @@ export interface BrokerOptions {
   readonly retention: (app: AppId) => Retention;
   /** How long a key is remembered; 0 means for ever. */
   readonly idempotencyTtlMs: number;
+  /** Apps whose notes this node is told of, whether anything else is asked of them or not. Default: those that are used. */
+  readonly apps?: () => readonly AppId[];
   /** Makes the name of a new epoch: 1 to 32 characters of 0-9a-z that no earlier epoch had. Default: ten random ones. */
   readonly newEpoch?: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;

@@ -1,0 +1,3 @@
+-- Whether a publish would be taken: only a write shows it. ARGV: node
+redis.call("SET", key("check:" .. ARGV[1]), "1", "PX", 10000)
+return "1"

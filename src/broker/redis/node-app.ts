@@ -1,0 +1,124 @@
+import type { AppId, Listener, Note } from "../broker.ts";
+import { RedisApp, type AppOptions } from "./app.ts";
+import { Following } from "./following.ts";
+import { Hearing } from "./hearing.ts";
+import type { Link } from "./link.ts";
+import { Noting } from "./noting.ts";
+import { Publishing, type PublishingOptions } from "./publishing.ts";
+import { Reading } from "./reading.ts";
+import { SCRIPTS } from "./scripts.ts";
+
+export interface NodeAppOptions extends AppOptions, PublishingOptions {
+  readonly newEpoch: () => string;
+  readonly listener: Listener;
+  readonly noted: (app: AppId, note: Note) => void;
+}
+
+/** All that this node does for one app. */
+export class NodeApp {
+  readonly app: RedisApp;
+  readonly publishing: Publishing;
+  readonly reading: Reading;
+  readonly following: Following;
+  readonly noting: Noting;
+  readonly #hearing: Hearing;
+  readonly #options: NodeAppOptions;
+  #isRecovered = false;
+  #marks = 0;
+  /** Since when a mark was not heard; null when all were. */
+  #unheardSinceMs: number | null = null;
+
+  constructor(id: AppId, options: NodeAppOptions) {
+    this.#options = options;
+    this.app = new RedisApp(id, options);
+    this.publishing = new Publishing(this.app, options);
+    this.reading = new Reading(this.app);
+    this.noting = new Noting(this.app, options);
+    this.#hearing = new Hearing(id, { ...options, broken: () => this.#broken() });
+    this.following = new Following(
+      this.app,
+      (text) => this.#guarded(() => this.#hearing.messages(text)),
+      (error) => this.#settled(error),
+    );
+  }
+
+  /** Nothing is missing here that was announced or noted. */
+  get isRecovered(): boolean {
+    return this.#isRecovered && this.noting.isLoaded;
+  }
+
+  up(link: Link): void {
+    this.app.up(link);
+    const { keys } = this.app;
+    const own = keys.node(this.#options.node);
+    link
+      .subscribe([keys.forEveryNode, own], (text, channel) =>
+        this.#guarded(() => (channel === own ? this.#heardMark(text) : this.#heardWord(text))),
+      )
+      .then(async () => {
+        await this.noting.load(link);
+        this.following.settle();
+        if (!this.following.isActive) this.#isRecovered = true;
+      })
+      .catch((error: unknown) => link.cut(error));
+  }
+
+  down(): void {
+    this.app.down();
+    this.#isRecovered = false;
+    this.#unheardSinceMs = null;
+    this.noting.lost();
+    this.#hearing.lost();
+    this.following.lost();
+    this.#options.listener.broken(this.app.id);
+  }
+
+  /** Has the head announced to this node alone, in its place among the rest; answers whether the last one was heard. */
+  mark(): void {
+    const { timers, node } = this.#options;
+    this.#unheardSinceMs ??= timers.elapsed();
+    const own = this.app.keys.node(node);
+    this.app.run(SCRIPTS.head, [own, String(++this.#marks)]).catch(() => undefined); // the link tells it
+  }
+
+  /** For how long a mark was not heard that was asked for. */
+  get deafMs(): number {
+    return this.#unheardSinceMs === null ? 0 : this.#options.timers.elapsed() - this.#unheardSinceMs;
+  }
+
+  #heardMark(text: string): void {
+    const [epoch, seq, number] = JSON.parse(text) as [string, number, number];
+    this.#unheardSinceMs = number === this.#marks ? null : this.#options.timers.elapsed();
+    this.#hearing.mark(epoch, seq);
+  }
+
+  #heardWord(text: string): void {
+    const word = JSON.parse(text) as ["epoch", string] | ["note", string, string, number, string];
+    if (word[0] === "epoch") return this.#hearing.epoch(word[1]);
+    const [, key, value, until, number] = word;
+    this.noting.heard({ key, value, until }, number);
+  }
+
+  /** What was followed is void, though the connection is not: who followed it reads and follows again. */
+  #broken(): void {
+    this.#isRecovered = false;
+    this.following.void();
+    this.#options.listener.broken(this.app.id);
+    this.following.settle();
+  }
+
+  #settled(error: unknown): void {
+    if (error === null) this.#isRecovered = true;
+    else this.app.link?.cut(error);
+  }
+
+  /** What is thrown would end in the reading of the connection, which would go on in the middle of a reply. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.log("error", "what was announced could not be taken in", { app: this.app.id, error });
+      this.app.link?.cut(error);
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import type { AppId, BrokerOptions } from "../broker.ts";
+import { Fault } from "../fault.ts";
+import type { Host, RedisAddress } from "./address.ts";
+import { isForGood } from "./errors.ts";
+import { Link, loginOf } from "./link.ts";
+import { findServers } from "./servers.ts";
+import type { Timers } from "./timers.ts";
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 500;
+
+const LINES = {
+  begins: "the store cannot be reached: publishes are refused, and streams wait",
+  over: "the store is reached again",
+  quietLooks: 1,
+};
+
+/** What an app is told of its server. */
+export interface Placed {
+  up(link: Link): void;
+  down(): void;
+}
+
+export interface PlacementOptions extends Pick<BrokerOptions, "log" | "now"> {
+  readonly timers: Timers;
+}
+
+/** Which server each app has, and the links to them: they are opened again, one try after the other, as long as it takes. */
+export class Placement {
+  readonly #address: RedisAddress;
+  readonly #options: PlacementOptions;
+  readonly #fault: Fault;
+  readonly #apps = new Map<AppId, Placed>();
+  readonly #links = new Map<string, Link>();
+  readonly #byApp = new Map<AppId, Link>();
+  #running = false;
+  #isClosed = false;
+  /** Of the first link: what it rejects with cannot pass. */
+  readonly #opened = Promise.withResolvers<void>();
+
+  constructor(address: RedisAddress, options: PlacementOptions) {
+    this.#address = address;
+    this.#options = options;
+    this.#fault = new Fault(LINES, options);
+    this.#opened.promise.catch(() => undefined);
+  }
+
+  /** Resolves once a server was reached; rejects when none can ever be with these settings. */
+  async open(): Promise<void> {
+    this.#run();
+    await this.#opened.promise;
+  }
+
+  add(app: AppId, placed: Placed): void {
+    this.#apps.set(app, placed);
+    this.#run();
+  }
+
+  /** Every app has its server. */
+  get isWhole(): boolean {
+    return this.#links.size > 0 && this.#byApp.size === this.#apps.size;
+  }
+
+  get links(): Iterable<Link> {
+    return this.#links.values();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#opened.reject(new Error("closed"));
+    for (const link of this.#links.values()) link.cut(new Error("closed"));
+  }
+
+  #run(): void {
+    if (this.#running || this.#isClosed) return;
+    this.#running = true;
+    void this.#place().finally(() => (this.#running = false));
+  }
+
+  async #place(): Promise<void> {
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!this.#isClosed && !this.isWhole) {
+      try {
+        await this.#tryAll();
+        if (this.isWhole) this.#fault.look();
+        pauseMs = FIRST_PAUSE_MS;
+      } catch (error) {
+        if (this.#isClosed) return;
+        if (isForGood(error)) this.#opened.reject(error);
+        this.#fault.failed(error);
+        await new Promise<void>((resolve) => this.#options.timers.after(pauseMs, resolve));
+        pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  /** Rejects when an app could not be placed; the others are. */
+  async #tryAll(): Promise<void> {
+    const seen = [...this.#links.values()].map(({ server }) => server);
+    const servers = await findServers(this.#address, this.#options.timers, seen);
+    if (this.#apps.size === 0) await this.#linkTo(servers.of(""));
+    let failed: { error: unknown } | null = null;
+    for (const [app, placed] of this.#apps) {
+      if (this.#byApp.has(app)) continue;
+      try {
+        const link = await this.#linkTo(servers.of(app));
+        if (this.#byApp.has(app)) continue;
+        this.#byApp.set(app, link);
+        placed.up(link);
+      } catch (error) {
+        failed = { error };
+        if (this.#address.kind !== "cluster") break;
+      }
+    }
+    if (failed !== null) throw failed.error;
+  }
+
+  async #linkTo(server: Host): Promise<Link> {
+    const key = `${server.host} ${server.port}`;
+    const known = this.#links.get(key);
+    if (known !== undefined) return known;
+    const link = await Link.open(server, loginOf(this.#address), this.#options.timers, (gone, error) => {
+      this.#down(gone, error);
+    });
+    if (this.#isClosed) link.cut(new Error("closed"));
+    if (!link.isUp) throw new Error("the connection was lost at once");
+    this.#links.set(key, link);
+    this.#opened.resolve();
+    return link;
+  }
+
+  #down(link: Link, error: unknown): void {
+    const key = `${link.server.host} ${link.server.port}`;
+    if (this.#links.get(key) === link) this.#links.delete(key);
+    if (!this.#isClosed) this.#fault.failed(error);
+    const lost = [...this.#byApp].filter(([, its]) => its === link);
+    for (const [app] of lost) this.#byApp.delete(app);
+    for (const [app] of lost) this.#apps.get(app)!.down();
+    this.#run();
+  }
+}
