@@ -11,7 +11,7 @@ import {
   type Givens,
   valueOf,
 } from "./config/sources.ts";
-import { showDuration } from "./config/values.ts";
+import { isSharedBroker, showDuration } from "./config/values.ts";
 
 export { ConfigError } from "./config/error.ts";
 export type { AppSettings, Limits } from "./config/apps.ts";
@@ -79,6 +79,10 @@ function checkTogether(values: Values, nameOf: (key: keyof Values) => string | u
   const single = secret ?? secretFile;
   if (fromFile && single !== undefined) {
     throw new ConfigError(single, "cannot stand beside [[apps]] of the settings file; give the secret there");
+  }
+  if (isSharedBroker(values.broker) && !fromFile && single === undefined) {
+    const name = nameOf("broker") ?? "SOCKET_BROKER";
+    throw new ConfigError(name, "every node of a Redis takes the same secret; give APP_SECRET or SOCKET_SECRET_FILE");
   }
   const { tokenTtlMs, maxTokenTtlMs } = values;
   const name = nameOf("tokenTtlMs");

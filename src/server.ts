@@ -7,6 +7,7 @@ import { Rulings } from "./auth/rulings.ts";
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
 import type { Settings } from "./config.ts";
+import { isSharedBroker } from "./config/values.ts";
 import { type Descriptors, descriptorsOfProcess, streamsBelow } from "./descriptors.ts";
 import { drain } from "./drain.ts";
 import { Hub } from "./hub/hub.ts";
@@ -64,13 +65,14 @@ export async function startServer(
   const unexpected = new Unexpected(write);
   const { log } = unexpected;
   const schedule = (run: () => void) => setImmediate(unexpected.guard(run));
-  const opened = openApps(settings.apps);
+  const opened = openApps(settings.apps, !isSharedBroker(settings.broker));
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
     now: clock.now,
     ageNow: new AgeClock(clock, log).now,
     retention: (app) => opened.apps.byId(app)?.retention ?? settings.apps[0]!.retention,
     idempotencyTtlMs: settings.idempotencyTtlMs,
+    apps: () => settings.apps.map(({ id }) => id),
     log,
   });
   try {

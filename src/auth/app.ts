@@ -66,14 +66,15 @@ export interface OpenedApps {
 
 /**
  * Reads or makes the secret files that the settings name and makes every app's keys. Throws ConfigError for a file that
- * holds no secrets and for a secret that two apps share: a secret names its app.
+ * holds no secrets, for one that is missing where none may be made, because other nodes take the same, and for a secret
+ * that two apps share: a secret names its app.
  */
-export function openApps(settings: readonly AppSettings[]): OpenedApps {
+export function openApps(settings: readonly AppSettings[], mayMake = true): OpenedApps {
   const [made, warnings]: [string[], string[]] = [[], []];
   const digests = new Map<string, App>();
   const apps: App[] = [];
   for (const one of settings) {
-    const app = openApp(one, secretsOf(one, made, warnings), digests);
+    const app = openApp(one, secretsOf(one, mayMake, made, warnings), digests);
     apps.push(app);
   }
   const [first, ...rest] = apps;
@@ -81,10 +82,10 @@ export function openApps(settings: readonly AppSettings[]): OpenedApps {
   return { apps: new Apps([first, ...rest], digests), made, warnings };
 }
 
-function secretsOf(settings: AppSettings, made: string[], warnings: string[]): readonly string[] {
+function secretsOf(settings: AppSettings, mayMake: boolean, made: string[], warnings: string[]): readonly string[] {
   const { secretFile } = settings;
   if (secretFile === null) return settings.secrets;
-  const loaded = loadOrMakeSecret(secretFile);
+  const loaded = loadOrMakeSecret(secretFile, mayMake);
   if (loaded.made) made.push(secretFile);
   if (loaded.warning !== null) warnings.push(loaded.warning);
   return parseSecrets(loaded.text, secretFile);

@@ -25,11 +25,15 @@ export interface LoadedSecret {
 /**
  * The secret in a file; when there is no such file, a new one of 32 random bytes in base64url (43 characters), with
  * mode 0600, in a folder that is made with mode 0700 if it is missing. Of several processes that start at once all get
- * the same secret, and none ever reads half of one. Throws ConfigError when the file can be neither read nor made.
+ * the same secret, and none ever reads half of one. Throws ConfigError when the file can be neither read nor made, or is
+ * missing where none may be made.
  */
-export function loadOrMakeSecret(path: string): LoadedSecret {
+export function loadOrMakeSecret(path: string, mayMake = true): LoadedSecret {
   try {
-    return read(path) ?? make(path);
+    const found = read(path);
+    if (found !== null) return found;
+    if (!mayMake) throw new ConfigError(path, "there is no such file; all nodes of a Redis take the same secret");
+    return make(path);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError(path, `the secret file can be neither read nor made (${codeOf(error) ?? "unknown reason"})`);

@@ -1,7 +1,7 @@
 import type { Broker, BrokerOptions } from "./broker.ts";
 import { MemoryBroker } from "./memory.ts";
 
-const FORMS = "memory:, sqlite:path or sqlite:path?synchronous=full";
+const FORMS = "memory:, sqlite:path, sqlite:path?synchronous=full or redis://host:port";
 
 /**
  * The broker of an address, not started yet.
@@ -9,6 +9,12 @@ const FORMS = "memory:, sqlite:path or sqlite:path?synchronous=full";
  * - `memory:` keeps messages in this process.
  * - `sqlite:path` keeps them in a file, whose folder is made when it is missing; `?synchronous=normal` (the default)
  *   survives the end of the process, `?synchronous=full` the loss of power as well.
+ * - `redis://user:password@host:port/db` keeps them in Redis 7 or Valkey, for any number of nodes. What has a default may
+ *   be left out: `redis://host` is port 6379 and database 0.
+ * - `redis+sentinel://user:password@host:port,host:port/name/db` asks Sentinels for the primary that they know by that
+ *   name; their port is 26379 by default, and `?sentinel_username=…&sentinel_password=…` is for themselves.
+ * - `redis+cluster://user:password@host:port,host:port` asks those nodes of a Cluster which other ones there are.
+ * - `rediss://…`, `rediss+sentinel://…` and `rediss+cluster://…` are the same by TLS.
  *
  * Rejects with an Error whose message is one line for whoever set the address.
  */
@@ -23,9 +29,13 @@ export async function openBroker(address: string, options: BrokerOptions): Promi
     const { SqliteBroker } = await import("./sqlite.ts"); // loaded only where it is used
     return new SqliteBroker(path, synchronous, options);
   }
-  if (/^rediss?:/.test(address)) {
+  if (/^rediss?[:+]/.test(address)) {
+    const { parseRedisAddress, REDIS_FORMS } = await import("./redis/address.ts");
+    const parsed = parseRedisAddress(address);
     // the address may hold a password: it is not repeated
-    throw new Error(`A Redis broker is not in this version; take ${FORMS}.`);
+    if (parsed === null) throw new Error(`The address of the Redis broker has none of the forms ${REDIS_FORMS}.`);
+    const { RedisBroker } = await import("./redis.ts"); // loaded only where it is used
+    return new RedisBroker(parsed, options);
   }
   throw new Error(`The broker "${address}" is not known; take ${FORMS}.`);
 }

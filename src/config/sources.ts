@@ -74,12 +74,15 @@ export function fromTable(
   return givens;
 }
 
+/** Kinds whose values may hold a secret: what was given is not repeated. */
+const HIDDEN: ReadonlySet<string> = new Set(["secrets", "broker"]);
+
 /** The value of a setting, checked; throws ConfigError with the name as it was written. */
 export function valueOf(setting: Setting, { name, raw }: Given): unknown {
   const kind: Kind = KINDS[setting.kind];
   const value = kind.list === true ? parseList(kind, raw) : parseOne(kind, raw);
   if (value === undefined || !Value.Check(setting.schema, value)) {
-    throw new ConfigError(name, `takes ${setting.takes}${setting.kind === "secrets" ? "" : wrong(raw)}`);
+    throw new ConfigError(name, `takes ${setting.takes}${HIDDEN.has(setting.kind) ? "" : wrong(raw)}`);
   }
   return value;
 }

@@ -67,6 +67,11 @@ function parseProxy(text: string): string | undefined {
 
 const PLAIN_TEXT = /^[^\p{Cc}]{1,4096}$/u;
 
+/** Whether a broker is one that several nodes share. */
+export function isSharedBroker(address: string): boolean {
+  return /^rediss?(\+[a-z]+)?:\/\//.test(address);
+}
+
 /** Every kind of setting. */
 export const KINDS = {
   count: {
@@ -86,8 +91,9 @@ export const KINDS = {
   },
   path: { takes: "a path", parse: (text: string) => (PLAIN_TEXT.test(text) ? text : undefined) },
   broker: {
-    takes: "memory: or sqlite: (sqlite:PATH, sqlite:PATH?synchronous=full)",
-    parse: (text: string) => (PLAIN_TEXT.test(text) && /^(memory:$|sqlite:)/.test(text) ? text : undefined),
+    takes: "memory:, sqlite: (sqlite:PATH, sqlite:PATH?synchronous=full) or redis://HOST:PORT",
+    parse: (text: string) =>
+      PLAIN_TEXT.test(text) && (/^(memory:$|sqlite:)/.test(text) || isSharedBroker(text)) ? text : undefined,
   },
   level: {
     takes: "one of debug, info, warn, error, silent",
