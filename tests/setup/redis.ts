@@ -47,7 +47,15 @@ export class RedisServer implements AsyncDisposable {
   /** Resolves once it answers. `settings` add to its own. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     const { settings: own = {}, password, sentinel } = this.#options;
-    const all = { port: String(this.port), bind: "127.0.0.1", dir: this.folder, save: "", ...own, ...settings };
+    const all = {
+      port: String(this.port),
+      bind: "127.0.0.1",
+      dir: this.folder,
+      save: "",
+      "repl-diskless-sync-delay": "0",
+      ...own,
+      ...settings,
+    };
     const flags = Object.entries(all).flatMap(([name, value]) =>
       value === "" ? [`--${name}`, ""] : [`--${name}`].concat(value.split(" ")),
     );

@@ -132,7 +132,8 @@ export class Placement {
   #down(link: Link, error: unknown): void {
     const key = `${link.server.host} ${link.server.port}`;
     if (this.#links.get(key) === link) this.#links.delete(key);
-    if (!this.#isClosed) this.#fault.failed(error);
+    if (this.#isClosed) return; // those who follow ask for nothing any more
+    this.#fault.failed(error);
     const lost = [...this.#byApp].filter(([, its]) => its === link);
     for (const [app] of lost) this.#byApp.delete(app);
     for (const [app] of lost) this.#apps.get(app)!.down();
