@@ -1,11 +1,12 @@
 /**
  * Runs the simulation of the hub for as long as is wanted:
  *
- *     bun tests/hub/simulate.ts --runs 2000 --steps 400 --seed 1 [--driver memory|sqlite]
+ *     bun tests/hub/simulate.ts --runs 2000 --steps 400 --seed 1 [--driver memory|sqlite|redis]
  *
  * Stops at the first run that breaks a promise, with its seed and its story. The same seed gives the same run.
  */
 import { parseArgs } from "node:util";
+import { endRedis } from "./simulation/redis-store.ts";
 import { run, SOURCE, story } from "./simulation/run.ts";
 import { type DriverName, loadParts } from "./simulation/stores.ts";
 
@@ -21,7 +22,9 @@ const { values } = parseArgs({
   },
 });
 const drivers: readonly DriverName[] =
-  values.driver === "memory" || values.driver === "sqlite" ? [values.driver] : ["memory", "sqlite"];
+  values.driver === "memory" || values.driver === "sqlite" || values.driver === "redis"
+    ? [values.driver]
+    : ["memory", "sqlite"];
 const steps = Number(values.steps);
 const first = Number(values.seed);
 const runs = Number(values.runs);
@@ -57,3 +60,4 @@ for (let i = 0; i < runs; i++) {
     );
   }
 }
+await endRedis();

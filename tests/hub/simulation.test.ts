@@ -1,4 +1,6 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { program } from "../setup/programs.ts";
+import { endRedis } from "./simulation/redis-store.ts";
 import { run, SOURCE, story } from "./simulation/run.ts";
 import { type DriverName, loadParts } from "./simulation/stores.ts";
 
@@ -8,7 +10,9 @@ const RUNS: readonly { readonly driver: DriverName; readonly runs: number; reado
   { driver: "sqlite", runs: 250, steps: 400 },
   { driver: "memory", runs: 8, steps: 4000 },
   { driver: "sqlite", runs: 4, steps: 4000 },
+  ...(program("redis-server") === null ? [] : [{ driver: "redis", runs: 40, steps: 400 } as const]),
 ];
+afterAll(endRedis);
 
 describe("whatever happens, every listener sees every message once and in order, or is told", () => {
   for (const { driver, runs, steps } of RUNS) {

@@ -92,8 +92,8 @@ export class Archive {
     await this.broker.trim();
   }
 
-  note(): void {
-    this.#store.note();
+  async note(): Promise<void> {
+    await this.#store.note();
     this.#noted = this.truth.head;
   }
 

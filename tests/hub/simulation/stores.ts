@@ -17,13 +17,13 @@ export async function loadParts(source: string): Promise<Parts> {
   return { Hub: hub.Hub, MemoryBroker: memory.MemoryBroker, SqliteBroker: sqlite.SqliteBroker };
 }
 
-export type DriverName = "memory" | "sqlite";
+export type DriverName = "memory" | "sqlite" | "redis";
 
 /** A real driver that can be lost, and, where it keeps a file, set back to an earlier state of it. */
 export interface Store {
   broker: Broker;
   /** Notes how the store stands; only the last note can be gone back to. */
-  note(): void;
+  note(): void | Promise<void>;
   /** Back to what was noted; false when nothing was, or this driver keeps nothing that could be older. */
   older(): Promise<boolean>;
   lose(): Promise<void>;
@@ -36,10 +36,17 @@ export async function openStore(
   options: BrokerOptions,
   listener: Listener,
 ): Promise<Store> {
-  const store = name === "memory" ? new MemoryStore(parts, options, listener) : new FileStore(parts, options, listener);
+  const store = await STORES[name](parts, options, listener);
   await store.lose();
   return store;
 }
+
+const STORES = {
+  memory: (...args: ConstructorParameters<typeof MemoryStore>) => new MemoryStore(...args),
+  sqlite: (...args: ConstructorParameters<typeof FileStore>) => new FileStore(...args),
+  redis: async (_parts: Parts, options: BrokerOptions, listener: Listener) =>
+    await (await import("./redis-store.ts")).RedisStore.open(options, listener),
+};
 
 class MemoryStore implements Store {
   broker!: Broker;
