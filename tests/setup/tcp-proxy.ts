@@ -62,7 +62,7 @@ export class TcpProxy implements AsyncDisposable {
     const pair: Pair = { near, far, listens: false, mute: false };
     this.#pairs.add(pair);
     near.on("data", (bytes) => {
-      if (bytes.includes("SSUBSCRIBE")) pair.listens = true;
+      pair.listens ||= bytes.toString("latin1").toLowerCase().includes("ssubscribe");
       far.write(bytes);
     });
     far.on("data", (bytes) => {
