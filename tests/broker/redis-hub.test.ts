@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { program } from "../setup/programs.ts";
 import { startRedis } from "../setup/redis.ts";
 import { TcpProxy } from "../setup/tcp-proxy.ts";
-import { draft } from "./fixture.ts";
+import { draft, rejection } from "./fixture.ts";
 import { HubNode } from "./redis-hub-fixture.ts";
 
 if (program("redis-server") !== null) {
@@ -96,7 +96,9 @@ if (program("redis-server") !== null) {
       await seen.until(() => seen.isLive);
       await near.broker.publish("app", [draft("a", "before")]);
       server.freeze();
-      await expect(near.broker.publish("app", [draft("a", "during")])).rejects.toThrow();
+      expect(await rejection(near.broker.publish("app", [draft("a", "during")]))).toMatchObject({
+        type: "unavailable",
+      });
       expect(near.hub.streams()).toBe(1);
       server.thaw();
       const from = performance.now();

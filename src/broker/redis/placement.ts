@@ -35,6 +35,7 @@ export class Placement {
   readonly #byApp = new Map<AppId, Link>();
   #running = false;
   #isClosed = false;
+  #hasWarned = false;
   /** Of the first link: what it rejects with cannot pass. */
   readonly #opened = Promise.withResolvers<void>();
 
@@ -125,8 +126,15 @@ export class Placement {
     if (this.#isClosed) link.cut(new Error("closed"));
     if (!link.isUp) throw new Error("the connection was lost at once");
     this.#links.set(key, link);
+    this.#warnOfEviction(link);
     this.#opened.resolve();
     return link;
+  }
+
+  #warnOfEviction({ facts: { evictionPolicy: policy } }: Link): void {
+    if (this.#hasWarned || policy === "noeviction" || policy === "") return;
+    this.#hasWarned = true;
+    this.#options.log("warn", "Redis may evict what is kept: set maxmemory-policy to noeviction", { policy });
   }
 
   #down(link: Link, error: unknown): void {

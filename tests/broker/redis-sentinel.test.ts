@@ -1,0 +1,44 @@
+import { expect, test } from "bun:test";
+import { selectionOf } from "../../src/core/channel.ts";
+import { program } from "../setup/programs.ts";
+import { startRedis } from "../setup/redis.ts";
+import { draft, read } from "./fixture.ts";
+import { startNode, until } from "./redis-fixture.ts";
+
+const ALL = selectionOf(["**"]);
+
+if (program("redis-server") !== null) {
+  test("a Sentinel's failover: publishes go on at the new primary, under a new epoch, and nothing kept is missed", async () => {
+    await using primary = await startRedis();
+    await using replica = await startRedis({ settings: { replicaof: `127.0.0.1 ${primary.port}` } });
+    await using sentinel = await startRedis({
+      sentinel: [
+        `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
+        "sentinel down-after-milliseconds main 500",
+        "sentinel failover-timeout main 5000",
+      ],
+    });
+    await using node = await startNode(`redis+sentinel://127.0.0.1:${sentinel.port}/main`);
+    const first = await node.broker.publish("app", [draft("a", "1")]);
+    await node.broker.follow("app", ALL);
+    await until(async () => {
+      const known = JSON.stringify(await sentinel.command("SENTINEL", "REPLICAS", "main"));
+      if (!known.includes(String(replica.port))) throw new Error("the Sentinel does not know the replica yet");
+    });
+    await until(async () => {
+      const kept = await replica.command("HGET", "socket:{app}:app", "head");
+      if (kept !== "1") throw new Error("not copied yet");
+    });
+    await primary.kill();
+    await node.ear.until("app broken");
+    await node.broker.follow("app", ALL);
+    const second = await until(() => node.broker.publish("app", [draft("a", "2")]));
+    expect(second.seq).toBe(2);
+    expect(second.epoch).not.toBe(first.epoch);
+    await node.ear.until("app mark 2");
+    const page = await read(node.broker, ["a"], { epoch: first.epoch, seq: 1 });
+    expect(page.messages.map(({ data }) => data)).toEqual(["2"]);
+    expect(page.gap?.reason).toBe("epoch");
+    await node.ready();
+  }, 60_000);
+}
