@@ -97,9 +97,6 @@ if (program("redis-server") !== null) {
       expect(answer.status).toBe(503);
       expect(performance.now() - from).toBeLessThan(2500); // two seconds, and a busy machine
       expect(await answer.text()).toContain("not known whether this was kept");
-      const unready = async (gateway: Gateway): Promise<void> => {
-        while ((await fetch(`${gateway.url}/readyz`)).status !== 503);
-      };
       await Promise.all([unready(one), unready(two)]);
       expect(stream.ended).toBe(false);
       redis.thaw();
@@ -110,4 +107,8 @@ if (program("redis-server") !== null) {
       for (const { output } of [one, two]) expect(output).not.toContain("a-password");
     }, 30_000);
   });
+}
+
+async function unready(gateway: Gateway): Promise<void> {
+  while ((await fetch(`${gateway.url}/readyz`)).status !== 503);
 }

@@ -31,14 +31,16 @@ if (program("redis-server") !== null) {
       await using server = await startRedis();
       const [one, two, three] = [new Told(), new Told(), new Told()];
       await using near = await startNode(server.url, apps, one);
-      await using _far = await startNode(server.url, apps, two);
+      await using far = await startNode(server.url, apps, two);
       await near.broker.note("app", { key: "k", value: "1", until: LATER });
       expect(one.lines).toEqual(["app k=1"]); // before it was acknowledged
       await two.until("app k=1");
+      await far.ready();
       await near.broker.note("app", { key: "k", value: "2 3", until: LATER });
       await near.broker.note("other", { key: "gone", value: "", until: 1 });
-      await using _late = await startNode(server.url, apps, three);
+      await using late = await startNode(server.url, apps, three);
       expect(three.lines).toEqual(["app k=2 3"]);
+      await late.ready();
     });
 
     test("that were kept while a node was cut off are told to it after", async () => {

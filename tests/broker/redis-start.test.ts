@@ -8,12 +8,14 @@ import { TcpProxy } from "../setup/tcp-proxy.ts";
 import { Ear, Settings, draft, folder, refusal, rejection } from "./fixture.ts";
 import { startNode } from "./redis-fixture.ts";
 
+/** What is read of an address, in one line. */
+function read(text: string): string {
+  const { kind, tls, hosts, username, password, database, master } = parseRedisAddress(text)!;
+  const where = hosts.map(({ host, port }) => `${host} ${port}`).join(", ");
+  return [kind, tls, where, username, password, database, master].join("|");
+}
+
 test("addresses of every form are read", () => {
-  const read = (text: string) => {
-    const { kind, tls, hosts, username, password, database, master } = parseRedisAddress(text)!;
-    const where = hosts.map(({ host, port }) => `${host} ${port}`).join(", ");
-    return [kind, tls, where, username, password, database, master].join("|");
-  };
   expect(read("redis://host")).toBe("single|false|host 6379|||0|");
   expect(read("redis://:p%40ss@10.0.0.1:7000/3")).toBe("single|false|10.0.0.1 7000||p@ss|3|");
   expect(read("rediss://user:pa:ss@[::1]:7000")).toBe("single|true|::1 7000|user|pa:ss|0|");

@@ -85,14 +85,27 @@ for number, bucket in pairs(buckets) do
   redis.call("HSET", unpack(bucket))
   redis.call("ZADD", key("order"), number, number)
 end
-for _, name in ipairs(names) do
-  local channel = channels[name]
-  redis.call("ZADD", key("last"), channel.last, name)
-  if redis.call("ZADD", key("first"), "NX", channel.first, name) == 1 then redis.call("ZADD", key("names"), 0, name) end
-  local bytes = redis.call("HINCRBY", key("bytes"), name, whole(channel.bytes))
-  local over = mostBytes > 0 and bytes > mostBytes
-  if mostCount > 0 and not over then over = redis.call("XLEN", key("messages:" .. name)) > mostCount end
-  if over then redis.call("SADD", key("over"), name) end
+-- One command for many channels, at most 1000, since what Lua hands over at once is bounded.
+for from = 1, #names, 1000 do
+  local to = math.min(from + 999, #names)
+  local last, sums = { key("last") }, { key("bytes") }
+  local before = redis.call("HMGET", key("bytes"), unpack(names, from, to))
+  for i = from, to do
+    local name = names[i]
+    local channel, had = channels[name], before[i - from + 1]
+    local bytes = tonumber(had or "0") + channel.bytes
+    last[#last + 1], last[#last + 2] = channel.last, name
+    sums[#sums + 1], sums[#sums + 2] = name, whole(bytes)
+    if not had then
+      redis.call("ZADD", key("first"), channel.first, name)
+      redis.call("ZADD", key("names"), 0, name)
+    end
+    local over = mostBytes > 0 and bytes > mostBytes
+    if mostCount > 0 and not over then over = redis.call("XLEN", key("messages:" .. name)) > mostCount end
+    if over then redis.call("SADD", key("over"), name) end
+  end
+  redis.call("ZADD", unpack(last))
+  redis.call("HSET", unpack(sums))
 end
 
 -- In the app's order on every channel, and of each call first on the one for all: who hears both passes over the rest.
