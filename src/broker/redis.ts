@@ -204,8 +204,10 @@ export class RedisBroker implements Broker {
 
   async #use<T>(id: AppId, work: (app: NodeApp) => Promise<T>): Promise<T> {
     if (this.#opened === null) throw closed();
+    const app = this.#app(id);
+    if (app.app.isAway) throw unavailable();
     try {
-      return await work(this.#app(id));
+      return await work(app);
     } catch (error) {
       if (!(error instanceof Away)) this.#reads.failed(error); // what is away is told elsewhere
       throw unavailable();

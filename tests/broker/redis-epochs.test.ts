@@ -79,6 +79,20 @@ if (program("redis-server") !== null) {
       expect(receipt.epoch).not.toBe("e1");
     }, 30_000);
 
+    test("that is new is told to a node that has heard nothing since it follows", async () => {
+      await using server = await startRedis();
+      const shared = epochs();
+      await using one = await startNode(server.url, shared);
+      await one.broker.publish("app", [draft("a")]);
+      for (let round = 2; round < 12; round++) {
+        await using two = await startNode(server.url, shared);
+        await two.broker.follow("app", selectionOf(["quiet"]));
+        await server.command("FLUSHALL");
+        await one.broker.publish("app", [draft("a")]);
+        await two.ear.until("app broken"); // whether a mark was heard before or not
+      }
+    });
+
     test("that is new is heard of by a node that asks for nothing", async () => {
       await using server = await startRedis();
       const shared = epochs();

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Once } from "../../src/broker/broker.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { program } from "../setup/programs.ts";
@@ -128,6 +130,36 @@ if (program("redis-server") !== null) {
       await trimAll(node.broker);
       await node.ready();
       expect(await node.broker.publish("app", batch, once("k"))).toMatchObject({ seq: 3, repeated: null });
+    });
+
+    test("where the disk takes nothing publishes are refused, and streams are followed all the same", async () => {
+      await using server = await startRedis({ settings: { save: "3600 1" } });
+      await using node = await startNode(server.url);
+      await node.broker.publish("app", [draft("a", "before")]);
+      mkdirSync(join(server.folder, "dump.rdb")); // no file can take its place
+      await server.command("BGSAVE");
+      await until(async () => {
+        if ((await rejection(node.broker.publish("app", [draft("a")]))) === undefined) throw new Error("not yet");
+      });
+      expect(await rejection(node.broker.check())).toMatchObject({ type: "unavailable" });
+      expect(node.logged.filter((line) => line.includes("does not take messages"))).toHaveLength(1);
+      const at = await node.broker.follow("app", ALL);
+      await node.ear.until(`app mark ${at.seq}`, 3); // the connection is not taken for a deaf one
+      expect(node.ear.heard).not.toContain("app broken");
+      rmdirSync(join(server.folder, "dump.rdb"));
+      await server.command("BGSAVE");
+      await node.ready();
+      expect((await node.broker.publish("app", [draft("a")])).seq).toBe(at.seq + 1);
+      expect(node.logged.at(-1)).toStartWith("info: the store takes messages again");
+    }, 20_000);
+
+    test("a batch of thousands on as many channels is one step", async () => {
+      await using server = await startRedis();
+      await using node = await startNode(server.url);
+      const drafts = Array.from({ length: 9000 }, (_, i) => draft(`c.${i}`, `${i}`));
+      expect((await node.broker.publish("app", drafts)).seq).toBe(1);
+      expect((await read(node.broker, ["c.8999"])).messages.map(({ seq }) => seq)).toEqual([9000]);
+      expect(await node.broker.channels("app", "c.", "", 10_000)).toHaveLength(9000);
     });
 
     test("nothing is kept by a replica", async () => {

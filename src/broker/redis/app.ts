@@ -21,7 +21,7 @@ export class RedisApp {
   readonly #options: AppOptions;
   #link: Link | null = null;
   #downSinceMs: number;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #renewing: Promise<unknown> | null = null;
 
   constructor(id: AppId, options: AppOptions) {
@@ -47,7 +47,8 @@ export class RedisApp {
 
   up(link: Link): void {
     this.#link = link;
-    for (const go of this.#waiting.splice(0)) go();
+    for (const go of this.#waiting) go();
+    this.#waiting.clear();
   }
 
   down(): void {
@@ -86,13 +87,12 @@ export class RedisApp {
   async #next(until: number, wasSent: boolean): Promise<Link> {
     const leftMs = until - this.#options.timers.elapsed();
     if (leftMs <= 0) throw new Away(wasSent);
-    await new Promise<void>((resolve) => {
-      const callOff = this.#options.timers.after(leftMs, resolve);
-      this.#waiting.push(() => {
-        callOff();
-        resolve();
-      });
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const callOff = this.#options.timers.after(leftMs, resolve);
+    this.#waiting.add(resolve);
+    await promise;
+    callOff();
+    this.#waiting.delete(resolve);
     if (this.#link === null) throw new Away(wasSent);
     return this.#link;
   }

@@ -3,9 +3,22 @@ import type { Position } from "../../core/position.ts";
 import type { RedisApp } from "./app.ts";
 import type { Heard, Link } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
+import type { Timers } from "./timers.ts";
 
 /** Channels that one command subscribes to: some tens of KiB. */
 const CHANNELS_AT_ONCE = 1000;
+
+/** After which time the head is read again that is of another epoch than what is heard. */
+const AGREES_MS = 5;
+
+export interface FollowingOptions {
+  readonly timers: Timers;
+  readonly heard: Heard;
+  /** Whether a head is of the epoch that is heard of. */
+  readonly agrees: (epoch: string) => boolean;
+  /** Told when all that is followed is listened to, with null, and when that failed. */
+  readonly settled: (error: unknown) => void;
+}
 
 /**
  * What a node listens to of one app's announcements: single channels, or the one for all as soon as a pattern is
@@ -13,9 +26,7 @@ const CHANNELS_AT_ONCE = 1000;
  */
 export class Following {
   readonly #app: RedisApp;
-  readonly #heard: Heard;
-  /** Told when all that is followed is listened to, with null, and when that failed. */
-  readonly #settled: (error: unknown) => void;
+  readonly #options: FollowingOptions;
   /** How many follow each channel, and how many all. */
   readonly #followed = new Map<string, number>();
   #patterns = 0;
@@ -27,10 +38,9 @@ export class Following {
   #waiting: ((at: Position) => void)[] = [];
   #running = false;
 
-  constructor(app: RedisApp, heard: Heard, settled: (error: unknown) => void) {
+  constructor(app: RedisApp, options: FollowingOptions) {
     this.#app = app;
-    this.#heard = heard;
-    this.#settled = settled;
+    this.#options = options;
   }
 
   /** Something is followed. */
@@ -108,7 +118,7 @@ export class Following {
       failed = error;
     }
     this.#running = false;
-    if (this.#app.link !== null) this.#settled(failed);
+    if (this.#app.link !== null) this.#options.settled(failed);
   }
 
   get #isBehind(): boolean {
@@ -121,7 +131,7 @@ export class Following {
     const missing = [...this.#missing];
     this.#missing.clear();
     for (const channels of inParts(missing)) {
-      await link.subscribe(channels, this.#heard);
+      await link.subscribe(channels, this.#options.heard);
       if (this.#app.link !== link) return;
       for (const channel of channels) {
         this.#have.add(channel);
@@ -129,9 +139,15 @@ export class Following {
       }
     }
     if (waiting.length === 0) return;
-    const [epoch, seq] = (await this.#app.run(SCRIPTS.head, ["", ""])) as [string, string];
-    if (this.#app.link !== link) return; // what was listened to before is told to be broken
-    for (const answer of waiting) answer({ epoch, seq: Number(seq) });
+    for (;;) {
+      const [epoch, seq] = (await this.#app.run(SCRIPTS.head, [])) as [string, string];
+      if (this.#app.link !== link) return; // what was listened to before is told to be broken
+      if (this.#options.agrees(epoch)) {
+        for (const answer of waiting) answer({ epoch, seq: Number(seq) });
+        return;
+      }
+      await new Promise<void>((resolve) => this.#options.timers.after(AGREES_MS, resolve));
+    }
   }
 
   async #unlisten(link: Link): Promise<void> {

@@ -56,6 +56,15 @@ export class Hearing {
     this.#options.listener.mark(this.#app, { epoch, seq });
   }
 
+  /**
+   * The head was read, of this epoch: whether it is the one that is heard of, which it is from now on where none was yet.
+   * It may be older, or one whose beginning has not been heard of yet.
+   */
+  agrees(epoch: string): boolean {
+    this.#epoch ??= epoch;
+    return this.#epoch === epoch;
+  }
+
   /** Another epoch than the one before: what is known of that one is void. */
   epoch(epoch: string): void {
     if (epoch === this.#epoch) return;

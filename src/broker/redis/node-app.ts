@@ -35,11 +35,12 @@ export class NodeApp {
     this.reading = new Reading(this.app);
     this.noting = new Noting(this.app, options);
     this.#hearing = new Hearing(id, { ...options, broken: () => this.#broken() });
-    this.following = new Following(
-      this.app,
-      (text) => this.#guarded(() => this.#hearing.messages(text)),
-      (error) => this.#settled(error),
-    );
+    this.following = new Following(this.app, {
+      timers: options.timers,
+      heard: (text) => this.#guarded(() => this.#hearing.messages(text)),
+      agrees: (epoch) => this.#hearing.agrees(epoch),
+      settled: (error) => this.#settled(error),
+    });
   }
 
   /** Nothing is missing here that was announced or noted. */
@@ -73,12 +74,19 @@ export class NodeApp {
     this.#options.listener.broken(this.app.id);
   }
 
-  /** Has the head announced to this node alone, in its place among the rest; answers whether the last one was heard. */
+  /**
+   * Has the head announced to this node alone. What was kept up to it was announced before. By a command of its own and
+   * not by a script, which would count as writing, and fail where the server's disk is full.
+   */
   mark(): void {
     const { timers, node } = this.#options;
     this.#unheardSinceMs ??= timers.elapsed();
-    const own = this.app.keys.node(node);
-    this.app.run(SCRIPTS.head, [own, String(++this.#marks)]).catch(() => undefined); // the link tells it
+    this.#mark(String(++this.#marks), this.app.keys.node(node)).catch(() => undefined); // the link tells it
+  }
+
+  async #mark(number: string, own: string): Promise<void> {
+    const [epoch, head] = (await this.app.run(SCRIPTS.head, [])) as [string, string];
+    await this.app.link?.command(["SPUBLISH", own, `["${epoch}",${head},${number}]`]);
   }
 
   /** For how long a mark was not heard that was asked for. */

@@ -28,7 +28,7 @@ const FREES = "flags=allow-oom";
 export const SCRIPTS = {
   channels: script(READS, known, matching, channels),
   check: script("", known, check),
-  head: script(FREES, known, head),
+  head: script(READS, known, head),
   lowest: script(READS, known, matching, lowest),
   note: script("", known, note),
   publish: script("", known, publish),
