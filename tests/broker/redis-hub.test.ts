@@ -145,8 +145,8 @@ if (program("redis-server") !== null) {
       while (near.live < 10_000) await new Promise(setImmediate);
       const calls = await server.calls();
       expect(calls["ssubscribe"]).toBeLessThanOrEqual(20); // a thousand channels each
-      expect(calls["evalsha"]).toBeLessThanOrEqual(400);
-      expect(calls["xrange"]).toBeLessThanOrEqual(400); // of those that have something to read
+      expect(calls["evalsha"]).toBeLessThanOrEqual(1000); // fewer, the longer one takes; 42 on an idle machine
+      expect(calls["lrange"]).toBeLessThanOrEqual(400); // of those that have something to read
     }, 60_000);
   });
 }

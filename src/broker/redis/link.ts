@@ -5,7 +5,7 @@ import type { Script } from "./scripts.ts";
 import type { Timers } from "./timers.ts";
 
 /** A command that takes longer is given up, and its connection with it: a server that is frozen answers late or never. */
-const COMMAND_MS = 1000;
+const COMMAND_MS = 1500;
 const CONNECT_MS = 1000;
 
 type Client = ReturnType<typeof clientOf>;

@@ -62,15 +62,15 @@ end
 local channels, names, texts, buckets = {}, {}, {}, {}
 for i, message in ipairs(taken) do
   local name, seq = message.name, whole(message.seq)
-  redis.call("XADD", key("messages:" .. name), seq .. "-0", "t", stamp, "s", message.size, "m", message.body)
   local channel = channels[name]
-  if channel then
-    channel.last = seq
-    channel.bytes = channel.bytes + message.size
-  else
-    channels[name] = { first = seq, last = seq, bytes = message.size }
+  if not channel then
+    channel = { first = seq, bytes = 0, entries = {} }
+    channels[name] = channel
     names[#names + 1] = name
   end
+  channel.last = seq
+  channel.bytes = channel.bytes + message.size
+  channel.entries[#channel.entries + 1] = seq .. " " .. stamp .. " " .. whole(message.size) .. " " .. message.body
   local number = whole(math.floor(message.seq / 64))
   local bucket = buckets[number]
   if not bucket then
@@ -85,7 +85,7 @@ for number, bucket in pairs(buckets) do
   redis.call("HSET", unpack(bucket))
   redis.call("ZADD", key("order"), number, number)
 end
--- One command for many channels, at most 1000, since what Lua hands over at once is bounded.
+-- One command for much, but not more than 1000 things, since what Lua hands over at once is bounded.
 for from = 1, #names, 1000 do
   local to = math.min(from + 999, #names)
   local last, sums = { key("last") }, { key("bytes") }
@@ -100,9 +100,14 @@ for from = 1, #names, 1000 do
       redis.call("ZADD", key("first"), channel.first, name)
       redis.call("ZADD", key("names"), 0, name)
     end
-    local over = mostBytes > 0 and bytes > mostBytes
-    if mostCount > 0 and not over then over = redis.call("XLEN", key("messages:" .. name)) > mostCount end
-    if over then redis.call("SADD", key("over"), name) end
+    local count
+    for at = 1, #channel.entries, 1000 do
+      local part = math.min(at + 999, #channel.entries)
+      count = redis.call("RPUSH", key("messages:" .. name), unpack(channel.entries, at, part))
+    end
+    if (mostBytes > 0 and bytes > mostBytes) or (mostCount > 0 and count > mostCount) then
+      redis.call("SADD", key("over"), name)
+    end
   end
   redis.call("ZADD", unpack(last))
   redis.call("HSET", unpack(sums))

@@ -79,16 +79,15 @@ local function pageAfter(itsEpoch, seq, limit, names, patterns)
   local messages, bytes, through = {}, 0, head
   local full = false
 
-  local function add(seq, fields)
-    local size = tonumber(fields[4])
+  local function add(seq, time, size, body)
     steps = steps + 1
     if #messages == limit or (#messages > 0 and bytes + size > PAGE_BYTES) then
       full = true
       return false
     end
     bytes = bytes + size
-    sent = sent + #fields[6]
-    messages[#messages + 1] = "[" .. whole(seq) .. "," .. fields[2] .. "," .. fields[6] .. "]"
+    sent = sent + #body
+    messages[#messages + 1] = "[" .. whole(seq) .. "," .. time .. "," .. body .. "]"
     through = seq
     return true
   end
@@ -96,15 +95,14 @@ local function pageAfter(itsEpoch, seq, limit, names, patterns)
   if active == nil then
     local most = math.max(4, math.floor(64 / (1 + #patterns / 4)))
     local numbers = redis.call("ZRANGEBYSCORE", key("order"), whole(math.floor((from + 1) / 64)), "+inf", "LIMIT", 0, most)
-    local passed = head
+    local passed, find = head, finder()
     for _, number in ipairs(numbers) do
       steps = steps + 10
       local channels, base = bucketOf(number), tonumber(number) * 64
       for slot = 0, 63 do
         local name = channels[slot]
         if not full and name and base + slot > from and matches(name) then
-          local entry = redis.call("XRANGE", key("messages:" .. name), whole(base + slot), whole(base + slot))[1]
-          if entry then add(base + slot, entry[2]) end
+          add(find(name, base + slot))
         end
       end
       if full then break end

@@ -8,13 +8,13 @@ if before < 0 then before = head + 1 end
 local found, last, bytes, cursor = 0, 0, 0, -1
 
 if #patterns == 0 then
-  merge(names, before, true, function(seq, fields)
+  merge(names, before, true, function(seq, _, _, body)
     if seq <= low or found == count then return false end
     if found > 0 and (bytes > 1048576 or found >= 1000) then
       cursor = last
       return false
     end
-    found, last, bytes = found + 1, seq, bytes + #fields[6]
+    found, last, bytes = found + 1, seq, bytes + #body
     return true
   end)
 else

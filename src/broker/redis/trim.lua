@@ -8,22 +8,21 @@ local appBytes, floor = tonumber(kept[9]), tonumber(kept[6])
 local done = 0
 
 local function bytesOf(name) return tonumber(redis.call("HGET", key("bytes"), name) or "0") end
-local function countOf(name) return redis.call("XLEN", key("messages:" .. name)) end
+local function countOf(name) return redis.call("LLEN", key("messages:" .. name)) end
 local function exceeds(count, bytes)
   return (mostCount > 0 and count > mostCount) or (mostBytes > 0 and bytes > mostBytes)
 end
 local function tooOld(time) return mostAge > 0 and time < now - mostAge end
 
--- The time of the app's oldest message.
+-- The time of the app's oldest message, which is the oldest of its channel as well.
 local function oldest()
   local number = redis.call("ZRANGE", key("order"), 0, 0)[1]
   if not number then return nil end
-  local channels, base = bucketOf(number), tonumber(number) * 64
+  local channels = bucketOf(number)
   for slot = 0, 63 do
     if channels[slot] then
-      local seq = whole(base + slot)
-      local entry = redis.call("XRANGE", key("messages:" .. channels[slot]), seq, seq)[1]
-      return entry and tonumber(entry[2][2])
+      local _, time = parsed(redis.call("LINDEX", key("messages:" .. channels[slot]), 0))
+      return tonumber(time)
     end
   end
 end
@@ -59,18 +58,17 @@ local function leave(seq)
   bucket[#bucket + 1] = seq % 64
 end
 
--- Notes what was dropped of a channel: all up to `last`.
+-- Drops a channel's oldest messages, of which the newest is `last`.
 local function dropped(name, count, bytes, last)
   local messages = key("messages:" .. name)
   appBytes = appBytes - bytes
-  redis.call("XTRIM", messages, "MINID", whole(last + 1))
+  redis.call("LTRIM", messages, count, -1)
   redis.call("ZADD", key("trimmed"), whole(last), name)
   redis.call("HINCRBY", key("bytes"), name, whole(0 - bytes)) -- of zero a minus would be "-0"
-  local first = redis.call("XRANGE", messages, "-", "+", "COUNT", 1)[1]
+  local first = redis.call("LINDEX", messages, 0)
   if first then
-    redis.call("ZADD", key("first"), string.match(first[1], "^%d+"), name)
+    redis.call("ZADD", key("first"), string.match(first, "^%d+"), name)
   else
-    redis.call("DEL", messages)
     redis.call("HDEL", key("bytes"), name)
     redis.call("ZREM", key("first"), name)
     redis.call("ZREM", key("names"), name)
@@ -81,13 +79,12 @@ local function drop(name, isDue)
   local count, bytes = countOf(name), bytesOf(name)
   local number, size, last = 0, 0, nil
   while done < limit and isDue(count, bytes) do
-    local from = last and whole(last + 1) or "-"
-    local entries = redis.call("XRANGE", key("messages:" .. name), from, "+", "COUNT", math.min(32, limit - done))
+    local entries = redis.call("LRANGE", key("messages:" .. name), number, number + math.min(32, limit - done) - 1)
     if #entries == 0 then break end
     for _, entry in ipairs(entries) do
       if done >= limit or not isDue(count, bytes) then break end
-      last = tonumber(string.match(entry[1], "^%d+"))
-      local its = tonumber(entry[2][4])
+      local its
+      last, _, its = parsed(entry)
       count, bytes, number, size, done = count - 1, bytes - its, number + 1, size + its, done + 1
       leave(last)
     end
@@ -113,7 +110,7 @@ flush()
 
 -- The app's oldest messages are the oldest of their channels as well.
 local touched, left = {}, appBytes
-local over = false
+local over, find = false, finder()
 while done < limit and not over do
   local number = redis.call("ZRANGE", key("order"), 0, 0)[1]
   if not number then break end
@@ -121,10 +118,8 @@ while done < limit and not over do
   for slot = 0, 63 do
     local name = channels[slot]
     if name and not over and done < limit then
-      local seq = whole(base + slot)
-      local fields = redis.call("XRANGE", key("messages:" .. name), seq, seq)[1][2]
-      local at, size = tonumber(fields[2]), tonumber(fields[4])
-      if tooOld(at) or (mostAppBytes > 0 and left > mostAppBytes) then
+      local _, at, size = find(name, base + slot)
+      if tooOld(tonumber(at)) or (mostAppBytes > 0 and left > mostAppBytes) then
         local channel = touched[name]
         if not channel then
           channel = { count = 0, bytes = 0 }
