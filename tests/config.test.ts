@@ -248,6 +248,19 @@ describe("values", () => {
     expect(refusal({ env: { [name]: value } })).toStartWith(`${name}: takes `);
   });
 
+  test("a store that several nodes share takes a secret that they share", () => {
+    const env = { SOCKET_BROKER: "redis://:hidden@host" };
+    expect(refusal({ env })).toBe(
+      "SOCKET_BROKER: every node of a Redis takes the same secret; give APP_SECRET or SOCKET_SECRET_FILE",
+    );
+    expect(loadConfig({ env: { ...env, SOCKET_SECRET_FILE: "/run/secret" } }).broker).toBe(env.SOCKET_BROKER);
+    expect(loadConfig({ env: { ...env, APP_SECRET: "a-secret-that-is-long-enough-for-this" } }).apps).toHaveLength(1);
+  });
+
+  test("an address of a store is not repeated, since it may hold a password", () => {
+    expect(refusal({ env: { SOCKET_BROKER: "reddis://:hidden@host" } })).not.toContain("hidden");
+  });
+
   test("a timer longer than the system's timers can run is refused", () => {
     expect(refusal({ argv: ["--stream-age", "25d"] })).toContain("at most 20d");
   });

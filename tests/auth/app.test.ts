@@ -90,6 +90,15 @@ describe("a secret file", () => {
     expect(second.apps.bySecret(secret.trim())?.id).toBe("default");
   });
 
+  test("is not made where other nodes take the same, but read", async () => {
+    const path = join(folder, "secret");
+    const settings = loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps;
+    expect(await refusal(() => openApps(settings, false))).toContain("there is no such file");
+    expect(readdirSync(folder)).toEqual([]);
+    writeFileSync(path, SHOP, { mode: 0o600 });
+    expect(openApps(settings, false).apps.bySecret(SHOP)?.id).toBe("default");
+  });
+
   test("holds another secret in another folder", () => {
     const [a, b] = ["a", "b"].map((name) => loadOrMakeSecret(join(folder, name)).text);
     expect(a).not.toBe(b);
