@@ -75,6 +75,14 @@ export interface Note {
   readonly until: number;
 }
 
+/** What the other nodes answered to a question. */
+export interface Answers {
+  /** One of each node that answered. */
+  readonly texts: readonly string[];
+  /** False when a node that the store knows of did not answer in time, or the question could not be asked. */
+  readonly complete: boolean;
+}
+
 export interface ChannelSummary {
   readonly channel: string;
   /** The oldest and newest message that is kept; null when none is. */
@@ -96,6 +104,11 @@ export interface Retention {
 export interface StartOptions {
   /** Told of every note that is kept, before the start resolves, and of each new one. Never throws. */
   readonly noted?: (app: AppId, note: Note) => void;
+  /**
+   * Answers what another node asks about an app. May be called before the start resolves; a rejection tells the asker
+   * that this node has no answer.
+   */
+  readonly asked?: (app: AppId, question: string) => Promise<string>;
   /** Ends the wait for another process: the start rejects with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -143,6 +156,13 @@ export interface Broker {
 
   /** Keeps a note as it keeps messages. Resolves once it is kept and this node was told. Rejects with `unavailable`. */
   note(app: AppId, note: Note): Promise<void>;
+
+  /**
+   * Asks all other nodes, and resolves with what they answered within `withinMs`; never rejects. A node answers when it
+   * was told of every note that was acknowledged before the question. A question and an answer have at most 256 Ki
+   * characters: a longer one counts as none. Equal questions that are asked in one go are sent once.
+   */
+  ask(app: AppId, question: string, withinMs: number): Promise<Answers>;
 
   /** Null for a channel that holds no history. */
   channel(app: AppId, name: string): Promise<ChannelSummary | null>;

@@ -3,6 +3,7 @@ import { ApiError } from "../core/errors.ts";
 import { sizeOf, type Draft, type Message } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
 import type {
+  Answers,
   AppId,
   Broker,
   BrokerOptions,
@@ -127,6 +128,11 @@ export class MemoryBroker implements Broker {
   /** Nobody can ask for it again: it is gone with the process, as this is. */
   async note(app: AppId, note: Note): Promise<void> {
     this.#noted(app, note);
+  }
+
+  /** There is no other node. */
+  async ask(): Promise<Answers> {
+    return { texts: [], complete: true };
   }
 
   async channel(app: AppId, name: string): Promise<ChannelSummary | null> {

@@ -3,6 +3,7 @@ import { ApiError } from "../core/errors.ts";
 import type { Draft } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
 import type {
+  Answers,
   AppId,
   Broker,
   BrokerOptions,
@@ -18,6 +19,7 @@ import type {
 import { Fault, oneLine, unavailable } from "./fault.ts";
 import { TRIM_STEP, ageNow, randomEpoch } from "./history.ts";
 import type { RedisAddress } from "./redis/address.ts";
+import { NO_ANSWERS } from "./redis/asking.ts";
 import { Away, codeOf, Refusal } from "./redis/errors.ts";
 import type { Link } from "./redis/link.ts";
 import { NodeApp, type NodeAppOptions } from "./redis/node-app.ts";
@@ -86,7 +88,7 @@ export class RedisBroker implements Broker {
     this.#placement = new Placement(address, { ...options, timers: this.#timers });
   }
 
-  async start(listener: Listener, { noted = () => undefined, signal }: StartOptions = {}): Promise<void> {
+  async start(listener: Listener, { noted = () => undefined, asked = noAnswer, signal }: StartOptions = {}): Promise<void> {
     const options = {
       newEpoch: randomEpoch,
       ...this.#options,
@@ -96,6 +98,7 @@ export class RedisBroker implements Broker {
       refused: new Fault(REFUSED, this.#options),
       listener,
       noted,
+      asked,
     };
     this.#opened = { options, signal };
     await this.#aborted(signal, this.#placement.open()).catch((error: unknown) => {
@@ -138,6 +141,11 @@ export class RedisBroker implements Broker {
       if (!(error instanceof Away)) options.refused.failed(error);
       throw unavailable();
     }
+  }
+
+  ask(app: AppId, question: string, withinMs: number): Promise<Answers> {
+    if (this.#opened === null) return Promise.resolve(NO_ANSWERS);
+    return this.#app(app).asking.ask(question, withinMs);
   }
 
   channel(app: AppId, name: string): Promise<ChannelSummary | null> {
@@ -257,6 +265,10 @@ export class RedisBroker implements Broker {
     signal.addEventListener("abort", abort);
     return await Promise.race([work, promise]).finally(() => signal.removeEventListener("abort", abort));
   }
+}
+
+function noAnswer(): Promise<string> {
+  return Promise.reject(new Error("this node answers nothing"));
 }
 
 /** One line, without what the address holds. */

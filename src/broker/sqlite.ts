@@ -3,6 +3,7 @@ import { ApiError } from "../core/errors.ts";
 import { sizeOf, type Draft } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
 import type {
+  Answers,
   AppId,
   Broker,
   ChannelSummary,
@@ -135,6 +136,11 @@ export class SqliteBroker implements Broker {
     }
     checkpoints.wrote(0, 0, 3); // in three indexes
     noted(app, note);
+  }
+
+  /** There is no other node. */
+  async ask(): Promise<Answers> {
+    return { texts: [], complete: true };
   }
 
   async channel(app: AppId, name: string): Promise<ChannelSummary | null> {

@@ -434,4 +434,10 @@ export function contract(driver: string, open: (settings: Settings) => Promise<O
       }
     });
   });
+
+  describe(`${driver}: questions`, () => {
+    on("a node that is alone has everybody's answer", async (broker) => {
+      expect(await broker.ask("app", "who listens?", 60_000)).toEqual({ texts: [], complete: true });
+    });
+  });
 }

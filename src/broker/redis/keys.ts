@@ -15,7 +15,7 @@ export class Keys {
     this.word = `${prefix}${database}:`;
   }
 
-  /** What every node listens to: notes, and that a new epoch began. */
+  /** What every node listens to: notes, questions, and that a new epoch began. */
   get forEveryNode(): string {
     return `${this.word}word`;
   }
@@ -30,5 +30,10 @@ export class Keys {
 
   node(id: string): string {
     return `${this.word}node:${id}`;
+  }
+
+  /** What other nodes answer a node. */
+  answers(node: string): string {
+    return `${this.word}answers:${node}`;
   }
 }

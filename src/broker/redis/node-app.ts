@@ -1,5 +1,6 @@
 import type { AppId, Listener, Note } from "../broker.ts";
 import { RedisApp, type AppOptions } from "./app.ts";
+import { Asking, type AskingOptions, type Question } from "./asking.ts";
 import { Following } from "./following.ts";
 import { Hearing } from "./hearing.ts";
 import type { Link } from "./link.ts";
@@ -8,7 +9,7 @@ import { Publishing, type PublishingOptions } from "./publishing.ts";
 import { Reading } from "./reading.ts";
 import { SCRIPTS } from "./scripts.ts";
 
-export interface NodeAppOptions extends AppOptions, PublishingOptions {
+export interface NodeAppOptions extends AppOptions, AskingOptions, PublishingOptions {
   readonly newEpoch: () => string;
   readonly listener: Listener;
   readonly noted: (app: AppId, note: Note) => void;
@@ -21,6 +22,7 @@ export class NodeApp {
   readonly reading: Reading;
   readonly following: Following;
   readonly noting: Noting;
+  readonly asking: Asking;
   readonly #hearing: Hearing;
   readonly #options: NodeAppOptions;
   #isRecovered = false;
@@ -34,6 +36,7 @@ export class NodeApp {
     this.publishing = new Publishing(this.app, options);
     this.reading = new Reading(this.app);
     this.noting = new Noting(this.app, options);
+    this.asking = new Asking(this.app, options);
     this.#hearing = new Hearing(id, { ...options, broken: () => this.#broken() });
     this.following = new Following(this.app, {
       timers: options.timers,
@@ -51,13 +54,18 @@ export class NodeApp {
   up(link: Link): void {
     this.app.up(link);
     const { keys } = this.app;
-    const own = keys.node(this.#options.node);
+    const [own, answers] = [keys.node(this.#options.node), keys.answers(this.#options.node)];
     link
-      .subscribe([keys.forEveryNode, own], (text, channel) =>
-        this.#guarded(() => (channel === own ? this.#heardMark(text) : this.#heardWord(text))),
+      .subscribe([keys.forEveryNode, own, answers], (text, channel) =>
+        this.#guarded(() => {
+          if (channel === own) this.#heardMark(text);
+          else if (channel === answers) this.asking.answered(text);
+          else this.#heardWord(text);
+        }),
       )
       .then(async () => {
         await this.noting.load(link);
+        this.asking.up();
         this.following.settle();
         if (!this.following.isActive) this.#isRecovered = true;
       })
@@ -69,6 +77,7 @@ export class NodeApp {
     this.#isRecovered = false;
     this.#unheardSinceMs = null;
     this.noting.lost();
+    this.asking.lost();
     this.#hearing.lost();
     this.following.lost();
     this.#options.listener.broken(this.app.id);
@@ -101,8 +110,11 @@ export class NodeApp {
   }
 
   #heardWord(text: string): void {
-    const word = JSON.parse(text) as ["epoch", string] | ["note", string, string, number, string];
+    const word = JSON.parse(text) as
+      ["epoch", string] | ["ask", string, Question[]] | ["note", string, string, number, string];
     if (word[0] === "epoch") return this.#hearing.epoch(word[1]);
+    // What is noted and was not told yet would be missing in the answer.
+    if (word[0] === "ask") return this.asking.asked(word[1], word[2], this.noting.isLoaded);
     const [, key, value, until, number] = word;
     this.noting.heard({ key, value, until }, number);
   }
