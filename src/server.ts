@@ -11,11 +11,13 @@ import { isSharedBroker } from "./config/values.ts";
 import { type Descriptors, descriptorsOfProcess, streamsBelow } from "./descriptors.ts";
 import { drain } from "./drain.ts";
 import { Hub } from "./hub/hub.ts";
+import { nextRequestId } from "./http/answer.ts";
+import { asked } from "./http/asked.ts";
 import { BodyRooms } from "./http/body-room.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
 import { OpenStreams } from "./http/open-streams.ts";
-import { noted } from "./http/revoke.ts";
+import { noted } from "./http/noted.ts";
 import { Reads } from "./http/reads.ts";
 import { Sweep } from "./http/sweep.ts";
 import { Unexpected } from "./http/unexpected.ts";
@@ -89,6 +91,7 @@ export async function startServer(
     const limits = new StreamLimits(settings.maxStreams ?? streamsBelow(descriptors), (app) => hub.streams(app));
     const [rulings, streams] = [new Rulings(), new OpenStreams()];
     const gateway: Gateway = {
+      node: nextRequestId(),
       settings,
       apps: opened.apps,
       broker,
@@ -107,7 +110,11 @@ export async function startServer(
       checkStore: storeCheck(broker, clock.elapsed),
       draining: false,
     };
-    await broker.start(hub, { noted: (app, note) => noted(gateway, app, note), ...(signal && { signal }) });
+    await broker.start(hub, {
+      noted: (app, note) => noted(gateway, app, note),
+      asked: (app, question) => asked(gateway, app, question),
+      ...(signal && { signal }),
+    });
     return await listen(gateway, opened, descriptors, idleTimeoutSeconds);
   } catch (error) {
     await broker.close();

@@ -34,12 +34,37 @@ function reaches({ value }: Note, { issuedAt }: TokenGrant): boolean {
   return value === "" || issuedAt === null || issuedAt <= Number(value);
 }
 
-/** Of a token that is presented: that fresh ones stand for it, ordered by when they expire. Holds no token. */
-function renewal(presented: TokenGrant, fresh: readonly TokenGrant[]): Note {
-  const value = fresh.map(({ channels, issuedAt, expiresAt, jti, digest }) => {
-    return { channels, issuedAt, expiresAt, jti, digest };
-  });
-  return { key: `${RENEWED}${presented.digest}`, value: JSON.stringify(value), until: fresh.at(-1)!.expiresAt };
+/** What a renewal says. */
+export interface Renewed {
+  /** The digest of the token that was presented. */
+  readonly presented: string;
+  /** The stream that goes on. */
+  readonly stream: string;
+  /** Of the same app and user as the presented one. */
+  readonly fresh: Omit<TokenGrant, "app" | "user">;
+}
+
+/**
+ * That a fresh token stands for one that is presented, beside others that may: a note each, so that nodes that renew at
+ * the same time do not overwrite each other's. Holds no token.
+ */
+function renewal(presented: TokenGrant, fresh: TokenGrant, stream: string): Note {
+  const { channels, issuedAt, expiresAt, jti, digest } = fresh;
+  const key = `${RENEWED}${presented.digest} ${digest} ${stream}`;
+  return { key, value: JSON.stringify({ channels, issuedAt, expiresAt, jti }), until: expiresAt };
+}
+
+/** The digest of the token that a renewal is of; null where a note is none. */
+function presentedOf({ key }: Note): string | null {
+  return key.startsWith(RENEWED) ? key.slice(RENEWED.length, key.indexOf(" ", RENEWED.length)) : null;
+}
+
+/** Null where a note is no renewal. */
+export function renewedBy({ key, value }: Note): Renewed | null {
+  if (!key.startsWith(RENEWED)) return null;
+  const [presented, digest, stream] = key.slice(RENEWED.length).split(" ");
+  const facts = JSON.parse(value) as Omit<Renewed["fresh"], "digest">;
+  return { presented: presented!, stream: stream!, fresh: { ...facts, digest: digest! } };
 }
 
 const REVOKED = "revoked ";
@@ -49,15 +74,39 @@ const RENEWED = "renewed ";
 const MAX_REVOCATIONS = 100_000;
 /** An app whose listeners renewed so many tokens that have not expired renews no more of them. */
 const MAX_RENEWALS = 100_000;
-/** A token that so many others stand for is renewed by no further one: it is opened in as many pages, or it is a flood. */
+/** A token that was renewed so often is renewed no more: it is opened in as many pages, or it is a flood. */
 const MAX_FRESH = 50;
 
 /** How many notes are looked at in one go for what holds no more: looking at 500,000 of them took 190 ms. */
 const FORGET_NOTES = 100;
 
-interface OfApp {
-  readonly revoked: Map<string, Note>;
-  readonly renewed: Map<string, Note>;
+class OfApp {
+  readonly revoked = new Map<string, Note>();
+  readonly renewed = new Map<string, Note>();
+  /** The renewals of each token, by its digest. */
+  readonly byPresented = new Map<string, readonly Note[]>();
+
+  apply(note: Note): void {
+    if (note.key.startsWith(REVOKED)) this.revoked.set(note.key, note);
+    const presented = presentedOf(note);
+    if (presented === null) return;
+    this.renewed.set(note.key, note);
+    this.byPresented.set(presented, [...this.#others(presented, note), note]);
+  }
+
+  forget(note: Note): void {
+    this.revoked.delete(note.key);
+    const presented = presentedOf(note);
+    if (presented === null) return;
+    this.renewed.delete(note.key);
+    const others = this.#others(presented, note);
+    if (others.length === 0) this.byPresented.delete(presented);
+    else this.byPresented.set(presented, others);
+  }
+
+  #others(presented: string, { key }: Note): readonly Note[] {
+    return (this.byPresented.get(presented) ?? []).filter((other) => other.key !== key);
+  }
 }
 
 /** What was decided about the tokens of every app after they were signed. */
@@ -68,8 +117,8 @@ export class Rulings {
   /** Takes in what the broker told. */
   apply(app: AppId, note: Note): void {
     let of = this.#apps.get(app);
-    if (of === undefined) this.#apps.set(app, (of = { revoked: new Map(), renewed: new Map() }));
-    (note.key.startsWith(REVOKED) ? of.revoked : of.renewed).set(note.key, note);
+    if (of === undefined) this.#apps.set(app, (of = new OfApp()));
+    of.apply(note);
   }
 
   revoked(token: TokenGrant): boolean {
@@ -104,10 +153,14 @@ export class Rulings {
    * Several do where several pages have the same address.
    */
   renewals({ app, user, digest }: TokenGrant, now: number): TokenGrant[] {
-    const note = this.#apps.get(app.id)?.renewed.get(`${RENEWED}${digest}`);
-    if (note === undefined) return [];
-    const fresh = JSON.parse(note.value) as Omit<TokenGrant, "app" | "user">[];
-    return fresh.filter(({ expiresAt }) => expiresAt > now).map((one) => Object.assign(one, { app, user }));
+    const notes = this.#apps.get(app.id)?.byPresented.get(digest) ?? [];
+    const byDigest = new Map<string, TokenGrant>();
+    for (const note of notes) {
+      if (note.until <= now) continue;
+      const { fresh } = renewedBy(note)!;
+      byDigest.set(fresh.digest, { ...fresh, app, user });
+    }
+    return [...byDigest.values()].sort((one, other) => one.expiresAt - other.expiresAt);
   }
 
   /** When neither the token nor what stands for it grants anything any more. */
@@ -116,21 +169,19 @@ export class Rulings {
   }
 
   /**
-   * The note that a fresh token stands for a presented one as well. Throws ApiError `limit_exceeded` when the app can
-   * renew no further token, or this one no more.
+   * The note that a fresh token stands for a presented one as well, and lets a stream go on. Throws ApiError
+   * `limit_exceeded` when the app can renew no further token, or this one no more.
    */
-  renew(presented: TokenGrant, fresh: TokenGrant, now: number): Note {
+  renew(presented: TokenGrant, fresh: TokenGrant, stream: string, now: number): Note {
     this.forget(now); // here too: at the limit no note comes that would have it done
-    const known = this.renewals(presented, now);
-    const standing = known.filter(({ digest }) => digest !== fresh.digest);
-    const renewed = this.#apps.get(presented.app.id)?.renewed.size ?? 0;
-    if (standing.length >= MAX_FRESH || (known.length === 0 && renewed >= MAX_RENEWALS)) {
+    const note = renewal(presented, fresh, stream);
+    const of = this.#apps.get(presented.app.id);
+    const known = of?.byPresented.get(presented.digest) ?? [];
+    const standing = known.filter(({ key, until }) => key !== note.key && until > now);
+    if (standing.length >= MAX_FRESH || (known.length === 0 && (of?.byPresented.size ?? 0) >= MAX_RENEWALS)) {
       throw new ApiError("limit_exceeded", "As many renewals stand as may; open a stream with the fresh token.");
     }
-    return renewal(
-      presented,
-      [...standing, fresh].sort((one, other) => one.expiresAt - other.expiresAt),
-    );
+    return note;
   }
 
   /**
@@ -144,14 +195,14 @@ export class Rulings {
         this.#looking = this.#notes();
         return;
       }
-      const [notes, { key, until }] = value;
-      if (until < now) notes.delete(key);
+      const [of, note] = value;
+      if (note.until < now) of.forget(note);
     }
   }
 
-  *#notes(): Generator<[Map<string, Note>, Note], undefined> {
-    for (const { revoked, renewed } of this.#apps.values()) {
-      for (const notes of [revoked, renewed]) for (const note of notes.values()) yield [notes, note];
+  *#notes(): Generator<[OfApp, Note], undefined> {
+    for (const of of this.#apps.values()) {
+      for (const notes of [of.revoked, of.renewed]) for (const note of notes.values()) yield [of, note];
     }
   }
 }

@@ -88,7 +88,10 @@ export class RedisBroker implements Broker {
     this.#placement = new Placement(address, { ...options, timers: this.#timers });
   }
 
-  async start(listener: Listener, { noted = () => undefined, asked = noAnswer, signal }: StartOptions = {}): Promise<void> {
+  async start(
+    listener: Listener,
+    { noted = () => undefined, asked = noAnswer, signal }: StartOptions = {},
+  ): Promise<void> {
     const options = {
       newEpoch: randomEpoch,
       ...this.#options,

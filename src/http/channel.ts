@@ -1,9 +1,10 @@
-import type { ChannelSummary } from "../broker/broker.ts";
+import type { AppId, ChannelSummary } from "../broker/broker.ts";
 import { selectionOf } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { envelope } from "../core/frame.ts";
 import { FOREIGN, formatPosition, parsePosition, type Position } from "../core/position.ts";
 import { nextRequestId, success, successJson } from "./answer.ts";
+import { askOthers, type Questions } from "./asking.ts";
 import type { Gateway } from "./gateway.ts";
 import { channelOf, queryParameters } from "./parameters.ts";
 import { publisher } from "./send.ts";
@@ -15,9 +16,12 @@ const LIST_MOST = 1000;
 export async function channelState(gateway: Gateway, request: Request, channel: string): Promise<Response> {
   const app = publisher(gateway, request);
   channelOf(channel);
-  const kept = await gateway.broker.channel(app.id, channel);
+  const [kept, { counts, complete }] = await Promise.all([
+    gateway.broker.channel(app.id, channel),
+    countsOf(gateway, app.id, [channel]),
+  ]);
   const summary = kept ?? { channel, oldest: null, newest: null };
-  return success(stateOf(summary, gateway.hub.count(app.id, channel)), nextRequestId());
+  return success({ ...stateOf(summary, counts[0]!), complete }, nextRequestId());
 }
 
 /** `GET /channel/:channel/history?after=&limit=`: what is kept, oldest first. */
@@ -45,17 +49,46 @@ export async function channelList(gateway: Gateway, request: Request): Promise<R
   const prefix = parameters.text("prefix") ?? "";
   const after = parameters.text("after") ?? "";
   const limit = parameters.integer("limit", 1, LIST_MOST) ?? LIST_DEFAULT;
-  const kept = await gateway.broker.channels(app.id, prefix, after, limit + 1);
+  const [kept, others] = await Promise.all([
+    gateway.broker.channels(app.id, prefix, after, limit + 1),
+    askOthers(gateway, app.id, "channels", { prefix, after, limit: limit + 1 }),
+  ]);
   const byName = new Map<string, ChannelSummary>(kept.map((summary) => [summary.channel, summary]));
-  for (const channel of gateway.hub.channels(app.id)) {
-    if (channel.startsWith(prefix) && channel > after && !byName.has(channel)) {
-      byName.set(channel, { channel, oldest: null, newest: null });
-    }
+  const named = channelsHere(gateway, app.id, { prefix, after, limit: limit + 1 });
+  for (const channel of [named, ...others.answers].flat()) {
+    if (!byName.has(channel)) byName.set(channel, { channel, oldest: null, newest: null });
   }
   const names = [...byName.keys()].sort();
   const shown = names.slice(0, limit);
-  const channels = shown.map((name) => stateOf(byName.get(name)!, gateway.hub.count(app.id, name)));
-  return success({ channels, next: names.length > limit ? shown.at(-1) : null }, nextRequestId());
+  const { counts, complete } = await countsOf(gateway, app.id, shown);
+  const channels = shown.map((name, i) => stateOf(byName.get(name)!, counts[i]!));
+  const next = names.length > limit ? shown.at(-1) : null;
+  return success({ channels, next, complete: complete && others.complete }, nextRequestId());
+}
+
+/** How many streams each channel reaches, on all nodes; `complete` unless one is silent. */
+async function countsOf(
+  gateway: Gateway,
+  app: AppId,
+  channels: readonly string[],
+): Promise<{ counts: readonly number[]; complete: boolean }> {
+  if (channels.length === 0) return { counts: [], complete: true };
+  const { answers, complete } = await askOthers(gateway, app, "counts", { channels });
+  const all = [countsHere(gateway, app, { channels }), ...answers];
+  return { counts: channels.map((_channel, i) => all.reduce((sum, counts) => sum + counts[i]!, 0)), complete };
+}
+
+export function countsHere({ hub }: Gateway, app: AppId, { channels }: Questions["counts"]["question"]) {
+  return channels.map((channel) => hub.count(app, channel));
+}
+
+export function channelsHere(
+  { hub }: Gateway,
+  app: AppId,
+  { prefix, after, limit }: Questions["channels"]["question"],
+): readonly string[] {
+  const named = [...hub.channels(app)].filter((channel) => channel.startsWith(prefix) && channel > after);
+  return named.sort().slice(0, limit);
 }
 
 function stateOf(summary: ChannelSummary, subscribers: number) {

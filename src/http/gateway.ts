@@ -29,6 +29,8 @@ export type Log = (
 
 /** What every route works with. */
 export interface Gateway {
+  /** Names this node among those of its store, from this start on. */
+  readonly node: string;
   readonly settings: Settings;
   readonly apps: Apps;
   readonly broker: Broker;

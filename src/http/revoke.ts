@@ -1,13 +1,14 @@
 import type { App } from "../auth/app.ts";
 import { headerOf } from "../auth/key.ts";
-import { revocation, revokedBy } from "../auth/rulings.ts";
+import { revocation } from "../auth/rulings.ts";
 import { isToken } from "../auth/grant.ts";
 import { MAX_USER_LENGTH, readToken, type TokenGrant } from "../auth/token.ts";
 import type { AppId, Note } from "../broker/broker.ts";
 import { ApiError } from "../core/errors.ts";
 import { nextRequestId, success } from "./answer.ts";
+import { askOthers, silentNode } from "./asking.ts";
+import { findStream, streamNotFound } from "./find.ts";
 import type { Gateway } from "./gateway.ts";
-import type { OpenStream } from "./open-streams.ts";
 import { type Parameters, readParameters } from "./parameters.ts";
 import { publisher } from "./send.ts";
 
@@ -21,30 +22,24 @@ export async function revoke(gateway: Gateway, request: Request): Promise<Respon
   const { kind, name } = named(
     await readParameters(request, { maxBodyBytes, maxJsonDepth, room: gateway.rooms.of(app.id) }),
   );
-  const streams = await REVOKE[kind](gateway, app, name);
-  return success({ streams }, nextRequestId());
+  return success(await REVOKE[kind](gateway, app, name), nextRequestId());
 }
 
-/** What the broker told of an app's grants; never throws. */
-export function noted({ clock, rulings, sweep, log }: Gateway, app: AppId, note: Note): void {
-  const failed = (error: unknown) => log("error", "a revocation could not be carried out", { app, error });
-  try {
-    rulings.apply(app, note);
-    rulings.forget(clock.now());
-    if (revokedBy(note) !== null) sweep.start(app).catch(failed);
-  } catch (error) {
-    failed(error);
-  }
+interface Ended {
+  /** How many streams it ended, on all nodes. */
+  readonly streams: number;
+  /** Whether every node has told how many it ended. */
+  readonly complete: boolean;
 }
 
-async function revokeUser(gateway: Gateway, app: App, user: string): Promise<number> {
+async function revokeUser(gateway: Gateway, app: App, user: string): Promise<Ended> {
   // Never less far than before, though the clock may have gone back.
   const issuedUpTo = Math.max(gateway.clock.now(), gateway.rulings.revokedUpTo(app.id, user) ?? 0);
   return await end(gateway, app, [revocation({ kind: "user", name: user, issuedUpTo }, longest(gateway, issuedUpTo))]);
 }
 
 /** By its `jti`, or by the token itself, which may have none. */
-async function revokeToken(gateway: Gateway, app: App, text: string): Promise<number> {
+async function revokeToken(gateway: Gateway, app: App, text: string): Promise<Ended> {
   const { apps, clock, settings } = gateway;
   const now = clock.now();
   if (!isWhole(text)) {
@@ -81,34 +76,56 @@ const FOR_EVER = 8.64e15;
 /** More than the leeway with which a token's life is looked at, and than a clock is set back by when it is corrected. */
 const SPARE_MS = 60_000;
 
-async function revokeStream(gateway: Gateway, app: App, id: string): Promise<number> {
-  const stream = gateway.streams.get(app.id, id);
-  if (stream === null) throw new ApiError("stream_not_found", "No stream of that id is open.", "stream");
-  const [presented] = stream.grant.tokens;
-  if (presented !== undefined) {
-    // All that stand for it, since each would open a stream by itself.
-    const tokens = [presented, ...gateway.rulings.renewals(presented, gateway.clock.now())];
-    return await end(
-      gateway,
-      app,
-      tokens.map((token) => ofDigest(gateway, token)),
-    );
-  }
-  // Opened by the app's secret, or because its channels are public: there is nothing to keep out.
-  if (stream.subscriber !== null) gateway.hub.close(stream.subscriber, "revoked", false);
-  return 1;
+async function revokeStream(gateway: Gateway, app: App, id: string): Promise<Ended> {
+  const found = await findStream(gateway, app.id, id);
+  if (found === null) throw streamNotFound();
+  const [facts] = found.tokens;
+  if (facts === undefined) return await endStream(gateway, app, id);
+  const presented = { ...facts, app };
+  // All that stand for it, since each would open a stream by itself.
+  const tokens = [presented, ...gateway.rulings.renewals(presented, gateway.clock.now())];
+  return await end(
+    gateway,
+    app,
+    tokens.map((token) => ofDigest(gateway, token)),
+  );
 }
 
-/** Has the notes kept, which ends the streams that they hit; answers how many those were on this node. */
-async function end({ broker, clock, rulings, sweep }: Gateway, app: App, notes: readonly Note[]): Promise<number> {
-  const revoked = notes.map((note) => revokedBy(note)!);
-  const isHit = ({ grant }: OpenStream): boolean => revoked.some((isRevoked) => grant.tokens.some(isRevoked));
-  return await sweep.counted(app.id, isHit, async () => {
-    for (const note of notes) {
-      rulings.checkRevocation(app.id, note, clock.now());
-      await broker.note(app.id, note);
-    }
-  });
+/** Opened by the app's secret, or because its channels are public: there is nothing to keep out. */
+async function endStream(gateway: Gateway, app: App, id: string): Promise<Ended> {
+  if (endHere(gateway, app.id, { id })) return { streams: 1, complete: true };
+  const { answers, complete } = await askOthers(gateway, app.id, "end", { id });
+  if (answers.includes(true)) return { streams: 1, complete: true };
+  throw complete ? streamNotFound() : silentNode();
+}
+
+export function endHere({ hub, streams }: Gateway, app: AppId, { id }: { readonly id: string }): boolean {
+  const stream = streams.get(app, id);
+  if (stream?.subscriber == null || stream.grant.tokens.length > 0) return false;
+  hub.close(stream.subscriber, "revoked", false);
+  return true;
+}
+
+/** Has the notes kept, which ends the streams that they hit on every node. */
+async function end(gateway: Gateway, app: App, notes: readonly Note[]): Promise<Ended> {
+  const { broker, clock, rulings } = gateway;
+  for (const note of notes) {
+    rulings.checkRevocation(app.id, note, clock.now());
+    await broker.note(app.id, note);
+  }
+  const keys = notes.map(({ key }) => key);
+  const [here, others] = await Promise.all([
+    endedHere(gateway, app.id, { keys }),
+    askOthers(gateway, app.id, "ended", { keys }, ENDED_MS),
+  ]);
+  return { streams: others.answers.reduce((sum, ended) => sum + ended, here), complete: others.complete };
+}
+
+/** A node that has to end thousands of streams takes a while. */
+const ENDED_MS = 3000;
+
+export function endedHere({ sweep }: Gateway, app: AppId, { keys }: { readonly keys: readonly string[] }) {
+  return sweep.ended(app, keys);
 }
 
 const REVOKE = { token: revokeToken, user: revokeUser, stream: revokeStream } as const;

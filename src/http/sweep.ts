@@ -2,15 +2,23 @@ import { isRevoked } from "../auth/grant.ts";
 import type { Rulings } from "../auth/rulings.ts";
 import type { AppId } from "../broker/broker.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { OpenStream, OpenStreams } from "./open-streams.ts";
+import type { TokenGrant } from "../auth/token.ts";
+import type { OpenStreams } from "./open-streams.ts";
 
 /** Streams that are looked at, and that are ended, in one turn of the event loop. */
 const TURN_LOOKS = 1000;
 const TURN_ENDS = 64;
 
-interface Count {
-  readonly isWanted: (stream: OpenStream) => boolean;
-  ended: number;
+/** How many revocations' counts are kept that nobody has asked for. */
+const MAX_COUNTS = 1000;
+
+/** Whether a revocation hits a token. */
+type IsHit = (token: TokenGrant) => boolean;
+
+interface Walk {
+  /** What was revoked before it begins, by the key of its note. */
+  readonly revoked: Map<string, IsHit>;
+  readonly done: Promise<void>;
 }
 
 export interface SweepOptions {
@@ -27,61 +35,77 @@ export interface SweepOptions {
  */
 export class Sweep {
   readonly #options: SweepOptions;
-  readonly #walking = new Map<AppId, Promise<void>>();
+  readonly #walking = new Map<AppId, Walk>();
   /** Walks that begin when the one before them has ended. */
-  readonly #waiting = new Map<AppId, Promise<void>>();
-  readonly #counts = new Set<Count>();
+  readonly #waiting = new Map<AppId, Walk>();
+  /** How many streams each revocation has ended, by app and key: until it is asked for, or too many others were. */
+  readonly #counts = new Map<string, number>();
 
   constructor(options: SweepOptions) {
     this.#options = options;
   }
 
-  /** To be called when something of the app was revoked. Resolves when its streams have ended. */
-  start(app: AppId): Promise<void> {
+  /** To be called when something of the app was revoked, with its note's key. Resolves when its streams have ended. */
+  start(app: AppId, key: string, isHit: IsHit): Promise<void> {
     let walk = this.#waiting.get(app);
     if (walk === undefined) {
-      walk = this.#after(this.#walking.get(app), app);
-      this.#waiting.set(app, walk);
+      const revoked = new Map<string, IsHit>();
+      this.#waiting.set(app, (walk = { revoked, done: this.#after(this.#walking.get(app), app) }));
     }
-    return walk;
+    walk.revoked.set(key, isHit);
+    return walk.done;
   }
 
-  /** Runs `revoke`, which has the app's sweep started, and answers how many of the streams that this ended are wanted. */
-  async counted(app: AppId, isWanted: Count["isWanted"], revoke: () => Promise<void>): Promise<number> {
-    const count = { isWanted, ended: 0 };
-    this.#counts.add(count);
-    try {
-      await revoke();
-      await (this.#waiting.get(app) ?? this.#walking.get(app));
-      return count.ended;
-    } finally {
-      this.#counts.delete(count);
+  /** How many streams these revocations have ended since it was asked last; resolves when they all have. */
+  async ended(app: AppId, keys: readonly string[]): Promise<number> {
+    await (this.#waiting.get(app) ?? this.#walking.get(app))?.done;
+    let ended = 0;
+    for (const key of keys) {
+      ended += this.#counts.get(`${app} ${key}`) ?? 0;
+      this.#counts.delete(`${app} ${key}`);
     }
+    return ended;
   }
 
-  async #after(before: Promise<void> | undefined, app: AppId): Promise<void> {
-    await before?.catch(() => undefined); // its failure is told by the one who started it
-    const walk = this.#walk(app);
+  async #after(before: Walk | undefined, app: AppId): Promise<void> {
+    await before?.done.catch(() => undefined); // its failure is told by the one who started it
+    const walk = this.#waiting.get(app)!;
     this.#waiting.delete(app);
     this.#walking.set(app, walk);
     try {
-      await walk;
+      await this.#walk(app, walk);
     } finally {
       if (this.#walking.get(app) === walk) this.#walking.delete(app);
     }
   }
 
-  async #walk(app: AppId): Promise<void> {
+  async #walk(app: AppId, { revoked }: Walk): Promise<void> {
     const { hub, streams, rulings } = this.#options;
     let looks = 0;
     let ends = 0;
     for (const stream of streams.of(app)) {
       if (++looks % TURN_LOOKS === 0) await this.#turn();
       if (stream.subscriber === null || !isRevoked(stream.grant, rulings)) continue;
-      for (const count of this.#counts) if (count.isWanted(stream)) count.ended += 1;
+      const { tokens } = stream.grant;
+      const isCounted = this.#count(app, tokens, revoked);
+      if (!isCounted) this.#count(app, tokens, this.#waiting.get(app)?.revoked); // what was revoked since
       hub.close(stream.subscriber, "revoked", false);
       if (++ends % TURN_ENDS === 0) await this.#turn();
     }
+  }
+
+  /** For one revocation alone, so that those of one request can be added up. */
+  #count(app: AppId, tokens: readonly TokenGrant[], revoked: Walk["revoked"] = new Map()): boolean {
+    for (const [key, isHit] of revoked) {
+      if (!tokens.some(isHit)) continue;
+      const of = `${app} ${key}`;
+      const ended = (this.#counts.get(of) ?? 0) + 1;
+      this.#counts.delete(of);
+      this.#counts.set(of, ended);
+      if (this.#counts.size > MAX_COUNTS) this.#counts.delete(this.#counts.keys().next().value!);
+      return true;
+    }
+    return false;
   }
 
   #turn(): Promise<void> {

@@ -11,6 +11,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 interface Listed {
   readonly channels: readonly { readonly channel: string; readonly subscribers: number }[];
   readonly next: string | null;
+  readonly complete: boolean;
 }
 
 async function list(query: string): Promise<Listed> {
@@ -21,7 +22,7 @@ async function list(query: string): Promise<Listed> {
 
 describe("GET /channel/:channel", () => {
   test("tells who listens now, and the oldest and newest id that is kept", async () => {
-    const none = { channel: "state.a/b", subscribers: 0, oldest: null, newest: null };
+    const none = { channel: "state.a/b", subscribers: 0, oldest: null, newest: null, complete: true };
     expect((await call<object>(server, "GET", "/channel/state.a%2Fb")).data).toEqual(none);
     const first = await publish(server, "state.a/b", "1");
     await publish(server, "other", "1");
@@ -34,6 +35,7 @@ describe("GET /channel/:channel", () => {
       subscribers: 2,
       oldest: first.id,
       newest: last.id,
+      complete: true,
     });
   });
 });
@@ -127,7 +129,7 @@ describe("GET /channels", () => {
 
   test("of a prefix that nothing has is empty, whatever the prefix holds", async () => {
     for (const prefix of ["nothing", "%25", "_", "*", "%F0%9F%98%80", "a%00"]) {
-      expect(await list(`?prefix=${prefix}`)).toEqual({ channels: [], next: null });
+      expect(await list(`?prefix=${prefix}`)).toEqual({ channels: [], next: null, complete: true });
     }
   });
 });

@@ -94,7 +94,7 @@ describe("renewing", () => {
       await stream.told("live");
       const fresh = tokenOf(clock, 120, { jti: "fresh" });
       await renew(server, id, fresh);
-      expect((await post(server, "/channel/revoke", { json: revoked })).data).toEqual({ streams: 1 });
+      expect((await post(server, "/channel/revoke", { json: revoked })).data).toEqual({ streams: 1, complete: true });
       expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
       expect((await fetch(url)).status).toBe(401);
       if (revoked.token !== "old") expect((await renew(server, id, fresh)).status).toBe(401);

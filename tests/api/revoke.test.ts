@@ -19,7 +19,7 @@ async function addressOf(json: Record<string, unknown>): Promise<{ url: string; 
 }
 
 const revoke = (json: Record<string, unknown>, place = server) =>
-  post<{ streams: number }>(place, "/channel/revoke", { json });
+  post<{ streams: number; complete: boolean }>(place, "/channel/revoke", { json });
 
 async function refused(url: string): Promise<void> {
   const response = await fetch(url);
@@ -35,7 +35,7 @@ describe("POST /channel/revoke", () => {
     const bob = await addressOf({ channel: "a", user: "bob" });
     await using other = await (await listen(bob.url, { authorization: null })).live();
 
-    expect((await revoke({ user: "ann" })).data).toEqual({ streams: 2 });
+    expect((await revoke({ user: "ann" })).data).toEqual({ streams: 2, complete: true });
     for (const stream of [first, second]) {
       expect(await stream.told("close")).toMatchObject({ reason: "revoked", reconnect: false });
       await stream.end();
@@ -53,18 +53,18 @@ describe("POST /channel/revoke", () => {
     const token = sign({ ...claims(["a"]), jti: "order-7" });
     const url = `${server.url}/channel/a/stream?token=${token}`;
     await using stream = await (await listen(url, { authorization: null })).live();
-    expect((await revoke({ token: "order-7" })).data).toEqual({ streams: 1 });
+    expect((await revoke({ token: "order-7" })).data).toEqual({ streams: 1, complete: true });
     expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
     await refused(url);
     await refused(`${server.url}/stream?channel=a&token=${token}`);
-    expect((await revoke({ token: "order-8" })).data).toEqual({ streams: 0 });
+    expect((await revoke({ token: "order-8" })).data).toEqual({ streams: 0, complete: true });
   });
 
   test("of a token by itself, where it has no jti", async () => {
     const token = sign(claims(["a"]));
     const url = `${server.url}/channel/a/stream?token=${token}`;
     await using stream = await (await listen(url, { authorization: null })).live();
-    expect((await revoke({ token })).data).toEqual({ streams: 1 });
+    expect((await revoke({ token })).data).toEqual({ streams: 1, complete: true });
     expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
     await refused(url);
   });
@@ -73,7 +73,7 @@ describe("POST /channel/revoke", () => {
     const address = await addressOf({ channel: "a" });
     await using stream = await listen(address.url, { authorization: null });
     const { stream: id } = await stream.told("open");
-    expect((await revoke({ stream: id })).data).toEqual({ streams: 1 });
+    expect((await revoke({ stream: id })).data).toEqual({ streams: 1, complete: true });
     await stream.told("live");
     expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
     await refused(address.url);
@@ -83,7 +83,7 @@ describe("POST /channel/revoke", () => {
   test("of a stream without a token ends it, and there is nothing to keep out", async () => {
     await using stream = await listen(`${server.url}/channel/open/stream`, { authorization: null });
     const { stream: id } = await stream.told("open");
-    expect((await revoke({ stream: id })).data).toEqual({ streams: 1 });
+    expect((await revoke({ stream: id })).data).toEqual({ streams: 1, complete: true });
     await stream.told("live");
     expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
     await using again = await (await listen(`${server.url}/channel/open/stream`, { authorization: null })).live();

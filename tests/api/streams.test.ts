@@ -14,7 +14,8 @@ interface Listed {
 
 interface List {
   readonly streams: readonly Listed[];
-  readonly next: number | null;
+  readonly next: string | null;
+  readonly complete: boolean;
 }
 
 const clock = new HandClock();
@@ -45,6 +46,7 @@ describe("GET /streams", () => {
       streams: [
         {
           stream: String(id),
+          node: expect.stringMatching(/^[0-9a-f]{16}$/),
           channels: ["news", "room.*"],
           user: "ann",
           grant: "token",
@@ -56,6 +58,7 @@ describe("GET /streams", () => {
         },
       ],
       next: null,
+      complete: true,
     } as unknown as List);
   });
 
@@ -80,8 +83,8 @@ describe("GET /streams", () => {
     const streams = [];
     for (let i = 0; i < 5; i++) streams.push(await (await listen(`${server.url}/channel/p${i}/stream`)).live());
     const seen: string[] = [];
-    for (let after = 0, next: number | null = 0; next !== null; after = next ?? 0) {
-      const page: List = await list(`?limit=2&after=${after}`);
+    for (let after = "", next: string | null = ""; next !== null; after = `&after=${next}`) {
+      const page: List = await list(`?limit=2${after}`);
       expect(page.streams.length).toBeLessThanOrEqual(2);
       seen.push(...page.streams.map(({ channels }) => channels.join()));
       ({ next } = page);
@@ -98,7 +101,7 @@ describe("GET /streams", () => {
     const streams = [];
     for (const secret of [secrets[0]!, secrets[0]!, secrets[1]!, secrets[1]!]) streams.push(await open(secret));
     const { data } = await call<List>(both, "GET", "/streams?limit=1", { secret: secrets[1]! });
-    expect(data).toMatchObject({ streams: [{ channels: ["a"] }], next: 1 });
+    expect(data).toMatchObject({ streams: [{ channels: ["a"] }], next: expect.stringMatching(/^[0-9a-f]{16}-1$/) });
     for (const stream of streams) await stream[Symbol.asyncDispose]();
   });
 
@@ -121,7 +124,14 @@ describe("GET /streams", () => {
     expect((await call(server, "GET", "/streams", { secret: null })).status).toBe(401);
     const bearer = { Authorization: `Bearer ${sign(claims(["**"], clock.ms))}` };
     expect((await call(server, "GET", "/streams", { secret: null, headers: bearer })).status).toBe(401);
-    for (const query of ["?limit=0", "?limit=1001", "?after=x", "?channel=room.*", "?channel=a&channel=b"]) {
+    for (const query of [
+      "?limit=0",
+      "?limit=1001",
+      "?after=x",
+      "?after=1",
+      "?channel=room.*",
+      "?channel=a&channel=b",
+    ]) {
       expect((await call(server, "GET", `/streams${query}`)).status).toBe(400);
     }
   });

@@ -17,7 +17,7 @@ const urlOf = (server: Server, token: string, channel = "a") =>
 const open = (server: Server, token: string, channel?: string) =>
   listen(urlOf(server, token, channel), { authorization: null });
 const revoke = (server: Server, json: Record<string, unknown>) =>
-  post<{ streams: number }>(server, "/channel/revoke", { json });
+  post<{ streams: number; complete: boolean }>(server, "/channel/revoke", { json });
 const renew = (server: Server, stream: unknown, token: string) =>
   post(server, "/channel/renew", { secret: null, json: { stream, token } });
 
@@ -103,7 +103,7 @@ describe("a revoked token", () => {
     await using stream = await open(server, tokens[0]!);
     const { stream: id } = await stream.told("open");
     for (const token of tokens.slice(1)) expect((await renew(server, id, token)).status).toBe(200);
-    expect((await revoke(server, { stream: id })).data).toEqual({ streams: 1 });
+    expect((await revoke(server, { stream: id })).data).toEqual({ streams: 1, complete: true });
     for (const token of tokens) expect(await statusOf(urlOf(server, token))).toBe(401);
   });
 
@@ -113,7 +113,7 @@ describe("a revoked token", () => {
     for (const jti of ["order.2030.7", "..", "e30.e30.x"]) {
       const token = tokenOf(clock, 60, { jti });
       await using stream = await (await open(server, token)).live();
-      expect((await revoke(server, { token: jti })).data).toEqual({ streams: 1 });
+      expect((await revoke(server, { token: jti })).data).toEqual({ streams: 1, complete: true });
       expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
     }
   });

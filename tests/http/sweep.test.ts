@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type Grant, grantOfTokens } from "../../src/auth/grant.ts";
-import { revocation, Rulings } from "../../src/auth/rulings.ts";
+import { revocation, revokedBy, Rulings } from "../../src/auth/rulings.ts";
 import { verifyToken } from "../../src/auth/token.ts";
 import type { Subscriber } from "../../src/hub/subscriber.ts";
 import { OpenStream, OpenStreams } from "../../src/http/open-streams.ts";
@@ -38,15 +38,12 @@ function node() {
       streams.add(stream);
     },
     /** Answers how many streams were ended for the user. */
-    revoke: (user: string): Promise<number> =>
-      sweep.counted(
-        "shop",
-        (stream) => stream.user === user,
-        async () => {
-          rulings.apply("shop", revocation({ kind: "user", name: user, issuedUpTo: NOW }, NOW));
-          void sweep.start("shop");
-        },
-      ),
+    revoke: (user: string): Promise<number> => {
+      const note = revocation({ kind: "user", name: user, issuedUpTo: NOW }, NOW);
+      rulings.apply("shop", note);
+      void sweep.start("shop", note.key, revokedBy(note)!);
+      return sweep.ended("shop", [note.key]);
+    },
     /** Runs turns until nothing is scheduled any more; gives how many streams ended in each. */
     run: async (): Promise<number[]> => {
       const each: number[] = [];
