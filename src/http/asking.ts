@@ -44,7 +44,7 @@ export interface OthersAnswers<K extends Kind> {
   readonly complete: boolean;
 }
 
-/** Asks all other nodes. Never rejects. */
+/** Asks all other nodes; resolves with what came in time. */
 export async function askOthers<K extends Kind>(
   { broker }: Pick<Gateway, "broker">,
   app: AppId,

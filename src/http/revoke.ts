@@ -122,7 +122,7 @@ async function end(gateway: Gateway, app: App, notes: readonly Note[]): Promise<
 }
 
 /** A node that has to end thousands of streams takes a while. */
-const ENDED_MS = 3000;
+const ENDED_MS = 2000;
 
 export function endedHere({ sweep }: Gateway, app: AppId, { keys }: { readonly keys: readonly string[] }) {
   return sweep.ended(app, keys);

@@ -69,7 +69,9 @@ export class Asking {
     const rest = { number: 0, texts: [], receivers: null, heard: 0, isMissing: false };
     const asked: Asked = { key, text, answers, settle: resolve, ...rest };
     this.#unsent.set(key, asked);
-    const callOff = this.#options.timers.after(withinMs, () => this.#settle(asked, false));
+    const { timers } = this.#options;
+    // Once more round the event loop: after a long turn of this process the answers may lie there, not taken in yet.
+    const callOff = timers.after(withinMs, () => timers.after(0, () => this.#settle(asked, false)));
     void answers.finally(callOff);
     this.#sendSoon();
     return answers;
