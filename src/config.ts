@@ -84,6 +84,10 @@ function checkTogether(values: Values, nameOf: (key: keyof Values) => string | u
     const name = nameOf("broker") ?? "SOCKET_BROKER";
     throw new ConfigError(name, "every node of a Redis takes the same secret; give APP_SECRET or SOCKET_SECRET_FILE");
   }
+  if (values.workers > 1 && !isSharedBroker(values.broker)) {
+    const name = nameOf("workers") ?? "SOCKET_WORKERS";
+    throw new ConfigError(name, "takes 1 with memory: and sqlite:, which serve one process; several take redis://…");
+  }
   const { tokenTtlMs, maxTokenTtlMs } = values;
   const name = nameOf("tokenTtlMs");
   if (name !== undefined && maxTokenTtlMs !== 0 && tokenTtlMs > maxTokenTtlMs) {

@@ -1,4 +1,5 @@
 import type { Server } from "bun";
+import type { Settings } from "./config.ts";
 import { type Accepting, acceptingOf } from "./accepting.ts";
 import { DescriptorGuard, type Descriptors } from "./descriptors.ts";
 import { Addresses } from "./http/address.ts";
@@ -12,14 +13,23 @@ const PORT_ASK_MS = 100;
 /** Bun's own limit answers without a body, so ours (`SOCKET_MAX_BODY_BYTES`) must always be met first. */
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 
+export interface ListenOptions {
+  readonly idleTimeoutSeconds: number;
+  /** Whether other processes may listen on the same port. */
+  readonly sharesPort: boolean;
+}
+
 export interface Listener {
   readonly server: Server<unknown>;
   /** Null where connections cannot be made to wait. */
   readonly accepting: Accepting | null;
 }
 
-/** Listens; waits a moment for the port, since of a process that was killed the socket may outlive the store's lock. */
-export async function openListener(gateway: Gateway, idleTimeoutSeconds: number): Promise<Listener> {
+/** Listens. */
+export async function openListener(
+  gateway: Gateway,
+  { idleTimeoutSeconds, sharesPort }: ListenOptions,
+): Promise<Listener> {
   const { settings, log } = gateway;
   const app = routes(gateway, new Addresses(settings.publicUrl, settings.trustedProxies));
   const listen = () =>
@@ -28,19 +38,38 @@ export async function openListener(gateway: Gateway, idleTimeoutSeconds: number)
       hostname: settings.host,
       idleTimeout: idleTimeoutSeconds,
       maxRequestBodySize: NO_BODY_LIMIT,
-      reusePort: false,
+      reusePort: sharesPort,
       // Of what no route could answer: Bun's own page for it shows the source.
       development: false,
       error: (error) =>
         failure(error, nextRequestId(), (request) => log("error", "unexpected error", { request, error })),
     });
+  return await onPort(settings.port, () => {
+    const accepting = acceptingOf(listen);
+    return { server: app.server as Server<unknown>, accepting };
+  });
+}
+
+/**
+ * The port that is set, or any free one: one that no other program listens on, nor another gateway, which workers would
+ * share it with and not notice. Rejects with one line when it is in use.
+ */
+export async function freePort({ host, port }: Pick<Settings, "host" | "port">): Promise<number> {
+  return await onPort(port, () => {
+    const probe = Bun.serve({ hostname: host, port, reusePort: false, fetch: () => new Response() });
+    void probe.stop(true);
+    return probe.port!;
+  });
+}
+
+/** Waits a moment for the port, since of a process that was killed the socket may outlive the store's lock. */
+async function onPort<T>(port: number, listen: () => T): Promise<T> {
   for (let asked = 1; ; asked++) {
     try {
-      const accepting = acceptingOf(listen);
-      return { server: app.server as Server<unknown>, accepting };
+      return listen();
     } catch (error) {
       if ((error as { code?: unknown }).code !== "EADDRINUSE") throw error;
-      if (asked === PORT_ASKS) throw new Error(`Port ${settings.port} is in use by another program.`, { cause: error });
+      if (asked === PORT_ASKS) throw new Error(`Port ${port} is in use by another program.`, { cause: error });
       await new Promise((resolve) => setTimeout(resolve, PORT_ASK_MS));
     }
   }

@@ -21,7 +21,7 @@ import { noted } from "./http/noted.ts";
 import { Reads } from "./http/reads.ts";
 import { Sweep } from "./http/sweep.ts";
 import { Unexpected } from "./http/unexpected.ts";
-import { guardOf, openListener } from "./listener.ts";
+import { guardOf, type ListenOptions, openListener } from "./listener.ts";
 
 /** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
 const IDLE_TIMEOUT_S = 75;
@@ -54,6 +54,8 @@ export interface StartOptions {
    * brought 16 KiB for each of its seconds. Bun looks every four.
    */
   readonly idleTimeoutSeconds?: number;
+  /** Other processes of this gateway listen on the same port. */
+  readonly sharesPort?: boolean;
   /** Ends the wait for a store that another process has in use; the start rejects with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -62,7 +64,7 @@ export interface StartOptions {
 export async function startServer(
   settings: Settings,
   write: Log,
-  { clock = SYSTEM, idleTimeoutSeconds = IDLE_TIMEOUT_S, signal }: StartOptions = {},
+  { clock = SYSTEM, idleTimeoutSeconds = IDLE_TIMEOUT_S, sharesPort = false, signal }: StartOptions = {},
 ): Promise<RunningServer> {
   const unexpected = new Unexpected(write);
   const { log } = unexpected;
@@ -115,7 +117,7 @@ export async function startServer(
       asked: (app, question) => asked(gateway, app, question),
       ...(signal && { signal }),
     });
-    return await listen(gateway, opened, descriptors, idleTimeoutSeconds);
+    return await listen(gateway, opened, descriptors, { idleTimeoutSeconds, sharesPort });
   } catch (error) {
     await broker.close();
     throw error;
@@ -135,10 +137,10 @@ async function listen(
   gateway: Gateway,
   apps: OpenedApps,
   descriptors: Descriptors | null,
-  idleTimeoutSeconds: number,
+  options: ListenOptions,
 ): Promise<RunningServer> {
   const { settings, hub, broker, clock, log, unexpected } = gateway;
-  const listener = await openListener(gateway, idleTimeoutSeconds);
+  const listener = await openListener(gateway, options);
   const { server } = listener;
   const guard = guardOf(descriptors, listener, log);
   const ticking = setInterval(

@@ -1,17 +1,19 @@
 import { version } from "../package.json";
 import type { Settings } from "./config.ts";
-import type { RunningServer } from "./server.ts";
 
-/** What is shown at start: lines to paste into another terminal in the same folder. Holds no secret. */
-export function welcome(settings: Settings, server: RunningServer): string {
-  const url = settings.publicUrl ?? `http://${shownHost(settings.host)}:${server.port}`;
+/**
+ * What is shown at start: lines to paste into another terminal in the same folder. Holds no secret. `made`: files of
+ * secrets that were made.
+ */
+export function welcome(settings: Settings, port: number, made: readonly string[] = []): string {
+  const url = settings.publicUrl ?? `http://${shownHost(settings.host)}:${port}`;
   const [app] = settings.apps;
   const file = app!.secretFile;
   const secret = file === null ? "<the app's secret>" : `$(cat ${quoted(file)})`;
   const authorization = `-H "Authorization: key=${secret}"`;
   const lines = [
     `Service Socket ${version} listens on ${url}`,
-    ...server.apps.made.map((made) => `A secret was made for you: it is in ${made}`),
+    ...made.map((path) => `A secret was made for you: it is in ${path}`),
     "",
     "Listen, in another terminal in this folder:",
     `  curl -N ${authorization} ${url}/channel/news/stream`,

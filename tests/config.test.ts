@@ -50,6 +50,7 @@ describe("with no settings at all", () => {
       corsOrigins: ["*"],
       cookieOrigins: [],
       trustedProxies: [],
+      workers: 1,
       maxDataBytes: 64 * 1024,
       maxBodyBytes: 1024 * 1024,
       maxJsonDepth: 32,

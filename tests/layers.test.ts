@@ -6,11 +6,24 @@ import { dirname, join, normalize } from "node:path";
  * is named here. From top to bottom, so that imports run one way.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["config", "help.ts", "log.ts", "server.ts", "welcome.ts"],
+  "main.ts": [
+    "config",
+    "help.ts",
+    "http/gateway.ts",
+    "log.ts",
+    "server.ts",
+    "signals.ts",
+    "welcome.ts",
+    "worker.ts",
+    "workers.ts",
+  ],
+  "workers.ts": ["config", "http/gateway.ts", "listener.ts", "worker.ts"],
+  "worker.ts": ["config"],
+  "signals.ts": [],
   "index.ts": ["config", "http/gateway.ts", "server.ts"],
   "help.ts": ["config"],
   "log.ts": ["config", "http/gateway.ts"],
-  "welcome.ts": ["config", "server.ts"],
+  "welcome.ts": ["config"],
   "server.ts": [
     "age-clock.ts",
     "auth",
@@ -24,7 +37,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "listener.ts",
   ],
   "drain.ts": ["hub"],
-  "listener.ts": ["accepting.ts", "descriptors.ts", "http"],
+  "listener.ts": ["accepting.ts", "config", "descriptors.ts", "http"],
   "descriptors.ts": ["accepting.ts", "http/gateway.ts"],
   "accepting.ts": [],
   "age-clock.ts": ["http/gateway.ts"],

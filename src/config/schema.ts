@@ -85,6 +85,11 @@ const SCHEMA = Type.Object({
   cookieOrigins: list("sites", "SOCKET_COOKIE_ORIGINS", [], "Origins of pages that may listen by a cookie.", ONE_APP),
   trustedProxies: list("proxies", "SOCKET_TRUSTED_PROXIES", [], "Proxies whose `X-Forwarded-*` headers count."),
 
+  workers: count("SOCKET_WORKERS", 1, "Processes that serve on the port; several take a Redis.", {
+    minimum: 1,
+    maximum: 256,
+  }),
+
   maxDataBytes: size("SOCKET_MAX_DATA_BYTES", "64KiB", "Data of one message.", ONE_APP),
   maxBodyBytes: size("SOCKET_MAX_BODY_BYTES", "1MiB", "Body of one request."),
   maxJsonDepth: count("SOCKET_MAX_JSON_DEPTH", 32, "Depth of JSON in a request."),

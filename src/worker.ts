@@ -1,0 +1,37 @@
+import type { Settings } from "./config.ts";
+
+/** How a process is told that it is a worker, and which: `<index> <port>`. */
+export const WORKER_ENV = "SERVICE_SOCKET_WORKER";
+
+/** What a worker tells its parent. */
+export type FromWorker = "ready";
+/** The signal by which the parent was asked to stop. */
+export type ToWorker = string;
+
+/** The side of a worker: one of several processes that serve on one port. */
+export interface Worker {
+  readonly index: number;
+  /** Tells the parent that it serves. */
+  readonly ready: () => void;
+}
+
+/**
+ * Null in a process that is no worker. Else `stop` is aborted when the parent asks for it, and when there is no parent any
+ * more: a worker that was left alone would keep the port from the next start.
+ */
+export function asWorker(stop: AbortController): Worker | null {
+  const given = process.env[WORKER_ENV];
+  if (given === undefined || process.send === undefined) return null;
+  const abort = (reason: ToWorker): void => {
+    if (!stop.signal.aborted) stop.abort(reason);
+  };
+  process.on("message", (signal: ToWorker) => abort(signal));
+  process.on("disconnect", () => abort("the end of its parent"));
+  return { index: Number(given.split(" ")[0]), ready: () => process.send!("ready" satisfies FromWorker) };
+}
+
+/** The settings of one worker: the port is the one that its parent found to be free. */
+export function ofWorker(settings: Settings): Settings {
+  const [, port] = process.env[WORKER_ENV]!.split(" ");
+  return { ...settings, port: Number(port) };
+}
