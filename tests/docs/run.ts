@@ -58,7 +58,7 @@ class Example {
 function alike(text: string): string {
   return text
     .replaceAll(/\b[0-9a-z]{10}-(\d+)\b/g, "<epoch>-$1")
-    .replaceAll(/"(stream|request_id)":"[0-9a-z]+"/g, '"$1":"…"')
+    .replaceAll(/"(stream|node|request_id)":"[0-9a-z]+"/g, '"$1":"…"')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
     .replaceAll(/eyJ[\w.…-]+/g, "<token>")
     .replaceAll(/^retry: \d+$/gm, "retry: …");
