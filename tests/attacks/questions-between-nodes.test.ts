@@ -7,6 +7,15 @@ import { type RedisServer, startRedis } from "../setup/redis.ts";
 
 const SECRETS = ["one", "two"].map((id) => `secret-of-${id}`.padEnd(32, "x"));
 
+const tokenOf = (app: number, sub: string, ttl = 600) =>
+  sign({ ...claims(["**"], Date.now(), ttl), sub }, SECRETS[app], { alg: "HS256", kid: `app-${app}` });
+
+/** A stream, and its id. */
+async function victimOf(url: string) {
+  const stream = await listen(url, { authorization: null });
+  return { stream, id: (await stream.told("open"))["stream"] };
+}
+
 /** What must keep apps apart that share nodes, and nodes at work whatever they are asked. */
 if (program("redis-server") !== null) {
   describe("questions between nodes", () => {
@@ -23,16 +32,9 @@ if (program("redis-server") !== null) {
       for (const each of [here, there, redis]) await each[Symbol.asyncDispose]();
     });
 
-    const tokenOf = (app: number, sub: string, ttl = 600) =>
-      sign({ ...claims(["**"], Date.now(), ttl), sub }, SECRETS[app], { alg: "HS256", kid: `app-${app}` });
-
     test("another app's streams on another node: neither counted, listed, renewed nor revoked, nor told to be there", async () => {
-      const victimOf = async (path: string) => {
-        const stream = await listen(`${there.url}${path}`, { authorization: null });
-        return { stream, id: (await stream.told("open"))["stream"] };
-      };
-      const named = await victimOf(`/channel/secret.plans/stream?token=${tokenOf(0, "victim", 60)}`);
-      const nameless = await victimOf("/channel/open/stream?app=app-0");
+      const named = await victimOf(`${there.url}/channel/secret.plans/stream?token=${tokenOf(0, "victim", 60)}`);
+      const nameless = await victimOf(`${there.url}/channel/open/stream?app=app-0`);
       const secret = SECRETS[1]!;
       const seen = async (path: string) => (await call<object>(here, "GET", path, { secret })).data;
       expect(await seen("/channel/secret.plans")).toMatchObject({ subscribers: 0, complete: true });
