@@ -20,7 +20,7 @@ replace("README.md", "settings", [
     perApp ? "yes" : "",
   ]),
 ]);
-replace("docs/api.md", "errors", [
+replace("docs/errors.md", "errors", [
   ["Type", "Status", "Message"],
   ...Object.entries(ERRORS).map(([type, { status, message }]) => [code(type), String(status), message]),
 ]);

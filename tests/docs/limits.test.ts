@@ -78,15 +78,3 @@ test("a Content-Length that is no number is a 400", async () => {
   const request = "POST /chat/send HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\n";
   expect(await statusOf(request)).toBe("HTTP/1.1 400 Bad Request");
 });
-
-test("every route has a section of its own", () => {
-  const routes = [...read("src/http/routes.ts").matchAll(/\.(get|post|delete)\(\s*"([^"]+)"/g)];
-  const headings = read("docs/api.md")
-    .match(/^## .*$/gm)
-    ?.join("\n");
-  expect(routes.length).toBeGreaterThan(5);
-  for (const [, method, path] of routes) {
-    if (path === "/") continue; // the page is no answer of the API
-    expect(headings).toContain(`\`${method!.toUpperCase()} ${path}\``);
-  }
-});

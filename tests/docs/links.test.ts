@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { read, ROOT } from "./markdown.ts";
 
-const DOCUMENTS = ["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/protocol.md", "docs/api.md"];
+const DOCUMENTS = ["*.md", "docs/*.md", "examples/**/*.md"].flatMap((glob) =>
+  [...new Bun.Glob(glob).scanSync(ROOT)].sort(),
+);
 
 /** As GitHub makes them of headings. */
 function anchorsOf(markdown: string): ReadonlySet<string> {

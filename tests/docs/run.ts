@@ -2,67 +2,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "../../src/index.ts";
+import { DOCUMENTED, Example } from "./example.ts";
 import { type Block, blocksOf, named, ROOT } from "./markdown.ts";
-
-const WITHIN_MS = 10_000;
-/** Where the documents' server listens. */
-const DOCUMENTED = "http://localhost:3000";
-
-/** A command of a document that was started; some, such as a listener, do not end. */
-class Example {
-  readonly name: string;
-  readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  #output = "";
-  #changed = Promise.withResolvers<void>();
-
-  constructor(name: string, command: readonly string[], cwd: string) {
-    this.name = name;
-    this.#child = Bun.spawn([...command], { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-    void this.#collect();
-  }
-
-  get output(): string {
-    return this.#output;
-  }
-
-  /** Resolves once the output, or a part of it, is what the document shows; rejects when it does not come. */
-  async says(text: string, url: string): Promise<void> {
-    const expected = alike(text).trim();
-    const deadline = AbortSignal.timeout(WITHIN_MS);
-    const late = new Promise<void>((resolve) => deadline.addEventListener("abort", () => resolve(), { once: true }));
-    while (!alike(this.#output.replaceAll(url, DOCUMENTED)).includes(expected)) {
-      if (deadline.aborted || this.#child.exitCode !== null) {
-        throw new Error(`${this.name} should have said\n${expected}\nbut said\n${alike(this.#output)}`);
-      }
-      await Promise.race([this.#changed.promise, this.#child.exited, late]);
-      await new Promise(setImmediate); // what was written before the end is read after it
-    }
-  }
-
-  async end(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.exited;
-  }
-
-  async #collect(): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const bytes of this.#child.stdout) {
-      this.#output += decoder.decode(bytes, { stream: true });
-      this.#changed.resolve();
-      this.#changed = Promise.withResolvers();
-    }
-  }
-}
-
-/** What differs from run to run is made alike: ids but for their count, times, tokens, waits. */
-function alike(text: string): string {
-  return text
-    .replaceAll(/\b[0-9a-z]{10}-(\d+)\b/g, "<epoch>-$1")
-    .replaceAll(/"(stream|node|request_id)":"[0-9a-z]+"/g, '"$1":"…"')
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
-    .replaceAll(/eyJ[\w.…-]+/g, "<token>")
-    .replaceAll(/^retry: \d+$/gm, "retry: …");
-}
 
 /**
  * Runs every runnable block of a document in its order against one fresh server on `memory:`, and waits for what the

@@ -18,5 +18,5 @@ test("the README's rule for names in the settings file holds for every setting",
 
 test("the table of errors is that of the code", () => {
   const errors = Object.entries(ERRORS).map(([type, { status, message }]) => [type, String(status), message]);
-  expect(tableOf(read("docs/api.md"), "errors")).toEqual(errors);
+  expect(tableOf(read("docs/errors.md"), "errors")).toEqual(errors);
 });
