@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
+import { startBackend } from "../setup/backend.ts";
 import { BROWSER_TEST_MS, openBrowser } from "../setup/browser.ts";
 import { listened, publish, startGateway } from "../setup/gateway.ts";
 import { program } from "../setup/programs.ts";
@@ -8,27 +8,6 @@ import { startProxy } from "../setup/proxy.ts";
 
 const chromium = program("chromium");
 if (chromium !== null) describe("the example page", () => goesOn(chromium));
-
-const BACKEND = join(import.meta.dir, "..", "..", "examples", "backend.ts");
-
-interface Backend extends AsyncDisposable {
-  readonly url: string;
-}
-
-/** The example's own backend, which finds the gateway at `address` and gives tokens of `ttl` seconds. */
-async function startBackend(address: string, secret: string, ttl: number): Promise<Backend> {
-  const env = { GATEWAY: address, APP_SECRET: secret, TTL: String(ttl), PORT: "0" };
-  const child = Bun.spawn([process.execPath, BACKEND], { stdin: "ignore", stdout: "pipe", stderr: "inherit", env });
-  const reader = child.stdout.getReader();
-  const { value } = await reader.read(); // its address is all that it says
-  return {
-    url: new TextDecoder().decode(value).trim(),
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
-}
 
 /** Resolves with what the page shows, once that is at least so many messages. */
 async function shown(page: Page, count: number): Promise<readonly string[]> {
@@ -45,7 +24,7 @@ function goesOn(path: string): void {
     "goes on with a new address when its token ends, and misses nothing that came in between",
     async () => {
       await using gateway = await startGateway();
-      await using backend = await startBackend(gateway.url, gateway.secret, 2);
+      await using backend = await startBackend("backend.ts", gateway, { ttl: 2 });
       await using page = await browser.newPage();
       const published: string[] = [];
       const next = async () => {
@@ -75,7 +54,7 @@ function goesOn(path: string): void {
     async () => {
       await using gateway = await startGateway({ settings: { SOCKET_RETRY: "100ms" } });
       await using proxy = startProxy(gateway);
-      await using backend = await startBackend(proxy.url, gateway.secret, 3600);
+      await using backend = await startBackend("backend.ts", gateway, { address: proxy.url });
       await using page = await browser.newPage();
       await page.goto(backend.url);
       const published: string[] = [];
@@ -107,7 +86,7 @@ function goesOn(path: string): void {
       await using gateway = await startGateway({ settings: { SOCKET_RETRY: "100ms" } });
       await gateway.kill();
       await gateway.start({ APP_SECRET: `${gateway.secret},${lasting}` }); // the first signs
-      await using backend = await startBackend(gateway.url, lasting, 3600);
+      await using backend = await startBackend("backend.ts", gateway, { secret: lasting });
       await using page = await browser.newPage();
       await page.goto(backend.url);
       await listened(gateway, "news");
