@@ -14,17 +14,16 @@ export async function straight(gateway: Gateway): Promise<Front> {
   return { name: "straight", port: gateway.port, end: async () => undefined };
 }
 
-const README = join(import.meta.dir, "..", "..", "README.md");
+const SITE = join(import.meta.dir, "..", "..", "examples", "nginx", "nginx.conf");
 
-/** nginx with the lines that the README gives, on other ports. */
+/** nginx with the lines of the example, on other ports. */
 export async function nginx(gateway: Gateway): Promise<Front> {
-  const lines = /```nginx\n(.*?)```/s.exec(readFileSync(README, "utf8"))?.[1];
-  if (lines === undefined) throw new Error("The README has no lines for nginx.");
   const port = freePort();
   const temp = folder();
-  const site = lines
+  const site = readFileSync(SITE, "utf8")
     .replace("server 127.0.0.1:3000;", `server 127.0.0.1:${gateway.port};`)
-    .replace("server_name events.example.com;", `listen 127.0.0.1:${port};`);
+    .replace("listen 80;", `listen 127.0.0.1:${port};`)
+    .replaceAll("/var/log/nginx/", `${temp}/`);
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
     (name) => `${name}_temp_path ${temp}/${name};`,
   );

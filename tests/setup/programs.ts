@@ -14,8 +14,8 @@ export const PROGRAMS = {
     tests: "in a browser",
   },
   cc: { packages: ["gcc", "libc6-dev"], commands: ["cc"], tests: "of the proofs in bench/" },
-  "redis-server": { packages: ["redis-server"], commands: ["redis-server", "valkey-server"], tests: "over Redis" },
-  nginx: { packages: ["nginx-light"], commands: ["nginx"], tests: "of rolling restarts behind nginx" },
+  nginx: { packages: ["nginx-light"], commands: ["nginx"], tests: "of what is behind nginx" },
+  caddy: { packages: ["caddy"], commands: ["caddy"], tests: "of what is behind Caddy" },
   ruby: { packages: ["ruby"], commands: ["ruby"], tests: "of snippets and examples in Ruby" },
   python: { packages: ["python3"], commands: ["python3"], tests: "of snippets and examples in Python" },
 } as const satisfies Record<string, { packages: readonly string[]; commands: readonly string[]; tests: string }>;
