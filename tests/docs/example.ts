@@ -76,7 +76,7 @@ export class Example {
 export function alike(text: string): string {
   return text
     .replaceAll(/\b[0-9a-z]{10}-(\d+)\b/g, "<epoch>-$1")
-    .replaceAll(/"(stream|request_id)":"[0-9a-z]+"/g, '"$1":"…"')
+    .replaceAll(/"(stream|node|request_id)":"[0-9a-z]+"/g, '"$1":"…"')
     .replaceAll(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, "<uuid>")
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
     .replaceAll(/eyJ[\w.…-]+/g, "<token>")
