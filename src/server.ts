@@ -18,6 +18,7 @@ import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
 import { OpenStreams } from "./http/open-streams.ts";
 import { noted } from "./http/noted.ts";
+import { Probes } from "./http/probe.ts";
 import { Reads } from "./http/reads.ts";
 import { Sweep } from "./http/sweep.ts";
 import { Unexpected } from "./http/unexpected.ts";
@@ -90,7 +91,11 @@ export async function startServer(
       report: (error, of) => log("error", "unexpected error in the hub", { ...of, error }),
     });
     const descriptors = descriptorsOfProcess();
-    const limits = new StreamLimits(settings.maxStreams ?? streamsBelow(descriptors), (app) => hub.streams(app));
+    const probes = new Probes(clock.elapsed);
+    const limits = new StreamLimits(
+      settings.maxStreams ?? streamsBelow(descriptors),
+      (app) => hub.streams(app) + (app === undefined ? probes.size : 0),
+    );
     const [rulings, streams] = [new Rulings(), new OpenStreams()];
     const gateway: Gateway = {
       node: nextRequestId(),
@@ -102,6 +107,7 @@ export async function startServer(
       limits,
       rulings,
       streams,
+      probes,
       sweep: new Sweep({ hub, streams, rulings, schedule }),
       publishRates: new Rates("messages are taken"),
       openRates: new Rates("streams are opened"),
@@ -139,13 +145,14 @@ async function listen(
   descriptors: Descriptors | null,
   options: ListenOptions,
 ): Promise<RunningServer> {
-  const { settings, hub, broker, clock, log, unexpected } = gateway;
+  const { settings, hub, probes, broker, clock, log, unexpected } = gateway;
   const listener = await openListener(gateway, options);
   const { server } = listener;
   const guard = guardOf(descriptors, listener, log);
   const ticking = setInterval(
     unexpected.guard(() => {
       hub.tick();
+      probes.tick();
       guard?.look(clock.elapsed());
     }),
     TICK_MS,
@@ -154,6 +161,7 @@ async function listen(
 
   async function stop(): Promise<void> {
     gateway.draining = true;
+    probes.end();
     await drain(hub, settings.drainMs, gateway.clock.elapsed);
     clearInterval(ticking);
     clearInterval(trimming);

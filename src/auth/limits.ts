@@ -17,10 +17,15 @@ export class StreamLimits {
   /** Throws ApiError `limit_exceeded` when no further stream may be opened. Null for an address that is not counted. */
   check(app: App, address: string | null): void {
     const { maxStreamsPerApp, maxStreamsPerIp } = app.limits;
-    refuseAt(this.#maxStreams, this.#count(), "of this node");
+    this.checkNode();
     refuseAt(maxStreamsPerApp, this.#count(app.id), "of this app");
     if (address === null) return;
     refuseAt(maxStreamsPerIp, this.#byAddress.get(keyOf(app, address)) ?? 0, "from this IP address");
+  }
+
+  /** As `check`, of a stream that is of no app. */
+  checkNode(): void {
+    refuseAt(this.#maxStreams, this.#count(), "of this node");
   }
 
   opened(app: App, address: string | null): void {

@@ -134,6 +134,25 @@ export function expiryFrame(stream: string, expiresAt: string): Uint8Array {
   return control("token", null, { stream, expires_at: expiresAt });
 }
 
+/** What a probe is told at first: how the request arrived, as far as whoever sent it may know. */
+export interface ProbeOpening {
+  /** How long the probe lasts. */
+  readonly for_ms: number;
+  /** 0 when there are none. */
+  readonly heartbeat_ms: number;
+  /** `Accept-Encoding` as it arrived; null when there was none. */
+  readonly accept_encoding: string | null;
+  /** Headers by which proxies name themselves or whom they serve that were there, in lower case; not what they say. */
+  readonly forwarded_by: readonly string[];
+  /** Whether streams' addresses would be made on the address that was asked about; null when none was. */
+  readonly address_known: boolean | null;
+}
+
+/** A tick of a probe, sent so long after the probe's beginning. The first carries the opening. */
+export function probeFrame(sentMs: number, opening?: ProbeOpening): Uint8Array {
+  return control("probe", null, { sent_ms: Math.round(sentMs), ...opening });
+}
+
 /** `reconnect`: whether the same address will be taken again, and `retryMs`, where it is given, after which time. */
 export function closeFrame(reason: CloseReason, reconnect: boolean, retryMs?: number): Uint8Array<ArrayBuffer> {
   return control("close", null, { reason, reconnect }, retryMs === undefined ? "" : retryLine(retryMs));

@@ -7,6 +7,7 @@ import type { Settings } from "../config.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { BodyRooms } from "./body-room.ts";
+import type { Probes } from "./probe.ts";
 import type { Reads } from "./reads.ts";
 import type { Sweep } from "./sweep.ts";
 import type { Unexpected } from "./unexpected.ts";
@@ -41,6 +42,7 @@ export interface Gateway {
   readonly limits: StreamLimits;
   readonly rulings: Rulings;
   readonly streams: OpenStreams;
+  readonly probes: Probes;
   readonly sweep: Sweep;
   readonly publishRates: Rates;
   readonly openRates: Rates;

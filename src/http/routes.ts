@@ -35,7 +35,11 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   }
 
   function arrival(server: Server | null, request: Request): Arrival {
-    return { network: network(server, request), liftTimeout: () => server?.timeout(request, 0) };
+    return {
+      network: network(server, request),
+      base: () => addresses.base(peerOf(server, request), request),
+      liftTimeout: () => server?.timeout(request, 0),
+    };
   }
 
   const app = new Elysia({ strictPath: true })

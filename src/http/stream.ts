@@ -7,20 +7,24 @@ import type { Beginning } from "../hub/subscriber.ts";
 import { nextRequestId } from "./answer.ts";
 import { beginningOf, wantedOf } from "./beginning.ts";
 import { checkCookieOrigin, cookieOf } from "./cookie.ts";
-import { checkOrigin, corsHeaders } from "./cors.ts";
+import { checkOrigin } from "./cors.ts";
 import { DirectSink } from "./direct.ts";
 import { expiryOf } from "./expiry.ts";
 import type { Gateway } from "./gateway.ts";
 import { OpenStream } from "./open-streams.ts";
 import { repeated } from "./fields.ts";
 import { channelOf, type Parameters, queryParameters } from "./parameters.ts";
+import { isProbe, openProbe } from "./probe.ts";
 import { refuseSecret } from "./send.ts";
+import { retryOf, streamHeaders } from "./stream-headers.ts";
 import { checkNames } from "./subscribe.ts";
 
 /** What is known of a request beside itself. */
 export interface Arrival {
   /** Looks up where the request comes from, as the limits of an IP address count it. */
   readonly network: () => string;
+  /** The address that its sender sees, without a slash at its end. Throws ApiError `bad_request` where nothing tells it. */
+  readonly base: () => string;
   /** Lets the connection be idle from now on, to its end. Bun would end it, and heartbeats do not keep it for certain. */
   readonly liftTimeout: () => void;
 }
@@ -56,6 +60,7 @@ async function answer(
   try {
     const parameters = queryParameters(request.url);
     refuseSecret(parameters);
+    if (isProbe(parameters)) return openProbe(gateway, request, parameters, arrival);
     const names = namesOf(parameters);
     checkNames(names, 0);
     const grant = grantOf(gateway, request, parameters, names);
@@ -171,22 +176,6 @@ function open(
 /** When a stream is old: jittered, so that those opened together do not end together. */
 function ageAtOf({ clock, settings: { streamAgeMs } }: Gateway): number {
   return streamAgeMs === 0 ? Infinity : clock.elapsed() + streamAgeMs * (0.8 + 0.4 * clock.random());
-}
-
-/** Jittered up to twice, so that those cut off together do not come back together. */
-function retryOf({ clock, settings }: Gateway, leastMs = 0): number {
-  return Math.max(settings.retryMs, leastMs) * (1 + clock.random());
-}
-
-/** `no-transform` and `X-Accel-Buffering` keep proxies from compressing and from buffering what must flow. */
-function streamHeaders(gateway: Gateway, request: Request, app: App | null, id: string): Record<string, string> {
-  return {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",
-    "X-Request-Id": id,
-    ...corsHeaders(gateway, request, app),
-  };
 }
 
 /**
