@@ -45,12 +45,12 @@ export interface TokenGrant {
 }
 
 /** A JWT for a listener (RFC 7519), signed with the app's first secret. `expiresAt` is in milliseconds since 1970. */
-export function mintToken(app: App, request: TokenRequest): { token: string; expiresAt: number } {
+export function mintToken({ keys }: Pick<App, "keys">, request: TokenRequest): { token: string; expiresAt: number } {
   const { channels, now, ttlSeconds, jti, user, revokedUpTo = null } = request;
   const exp = Math.ceil(now / 1000) + ttlSeconds; // never less than what was asked for
   const iat = Math.max(Math.floor(now / 1000), revokedUpTo === null ? 0 : Math.floor(revokedUpTo / 1000) + 1);
   const claims = { channels: [...channels], aud: AUDIENCE, iat, exp, jti };
-  return { token: app.keys[0].sign(user === undefined ? claims : { ...claims, sub: user }), expiresAt: exp * 1000 };
+  return { token: keys[0].sign(user === undefined ? claims : { ...claims, sub: user }), expiresAt: exp * 1000 };
 }
 
 /** As `readToken`, and throws ApiError `unauthorized` for a token that has expired as well. */

@@ -3,6 +3,7 @@ import { authenticatePublisher } from "../auth/grant.ts";
 import { MAX_TOKEN_CHANNELS, MAX_USER_LENGTH, mintToken } from "../auth/token.ts";
 import { isChannel, isPattern } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
+import { streamPath } from "../core/stream-path.ts";
 import { nextRequestId, success } from "./answer.ts";
 import type { Gateway } from "./gateway.ts";
 import { readParameters, type Parameters } from "./parameters.ts";
@@ -81,16 +82,6 @@ function userOf(parameters: Parameters): string | undefined {
   const user = parameters.text("user");
   if (user === undefined || (user.length > 0 && user.length <= MAX_USER_LENGTH)) return user;
   throw new ApiError("parameter_invalid", `\`user\` takes 1 to ${MAX_USER_LENGTH} characters.`, "user");
-}
-
-/** The path of a stream up to where further parameters go. */
-function streamPath(channels: readonly string[]): string {
-  const [only] = channels;
-  // The names `.` and `..` would be taken for steps of the path.
-  if (channels.length === 1 && isChannel(only!) && !/^\.\.?$/.test(only!)) {
-    return `/channel/${encodeURIComponent(only!)}/stream?`;
-  }
-  return `/stream?${channels.map((channel) => `channel=${encodeURIComponent(channel)}&`).join("")}`;
 }
 
 export function rfc3339(ms: number): string {
