@@ -1,20 +1,23 @@
-import { describeSettings } from "./config.ts";
+import { EXIT, exitCodes } from "./cli/exit.ts";
 
-/** What `--help` shows: how to start, and every setting by its flag, its variable and its default. */
+/** What `--help` shows: the commands, each of which has a help of its own. */
 export function help(): string {
-  const settings = describeSettings().map(({ flag, env, description, takes, default: value }) => {
-    const names = flag === null ? env : `${flag}, ${env}`;
-    return `  ${names}\n      ${description} Takes ${takes}. Default: ${value}.`;
-  });
-  return [
-    "service-socket: a self-hosted Server-Sent Events gateway",
-    "",
-    "  service-socket [serve] [settings]    start the gateway; shows how to listen and publish",
-    "  service-socket --help | --version",
-    "",
-    "Settings, by flag, by environment variable, or in the file that --config names:",
-    "",
-    ...settings,
-    "",
-  ].join("\n");
+  return `service-socket: a self-hosted Server-Sent Events gateway
+
+  service-socket serve                 starts the gateway on port 3000; runs when no command is named
+
+  service-socket <command> --help      options, an example, exit codes
+  service-socket --version
+
+${exitCodes(
+  [EXIT.ok, "done"],
+  [EXIT.problem, "doctor: a problem was found; else an unexpected error"],
+  [EXIT.couldNotLook, "doctor: it could not look"],
+  [EXIT.usage, "the command was not understood"],
+  [EXIT.data, "what was to be sent is refused"],
+  [EXIT.unavailable, "the gateway does not answer, or takes nothing right now"],
+  [EXIT.noPermission, "the secret or the token is refused"],
+  [EXIT.config, "a setting or the secret is wrong or missing"],
+)}
+`;
 }

@@ -6,9 +6,15 @@ import { dirname, join, normalize } from "node:path";
  * is named here. From top to bottom, so that imports run one way.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": [
+  "main.ts": ["cli", "cli/serve.ts", "config/error.ts", "help.ts"],
+  "workers.ts": ["config", "http/gateway.ts", "listener.ts", "worker.ts"],
+  "worker.ts": ["config"],
+  "signals.ts": [],
+  "index.ts": ["config", "http/gateway.ts", "server.ts"],
+  "help.ts": ["cli"],
+  "cli/serve.ts": [
+    "cli",
     "config",
-    "help.ts",
     "http/gateway.ts",
     "log.ts",
     "server.ts",
@@ -17,11 +23,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "worker.ts",
     "workers.ts",
   ],
-  "workers.ts": ["config", "http/gateway.ts", "listener.ts", "worker.ts"],
-  "worker.ts": ["config"],
-  "signals.ts": [],
-  "index.ts": ["config", "http/gateway.ts", "server.ts"],
-  "help.ts": ["config"],
+  cli: ["core"],
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config"],
   "server.ts": [

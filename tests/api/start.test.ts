@@ -184,8 +184,8 @@ test("a setting that is wrong stops the start with one line that names it", asyn
   expect(await readdir(folder.path)).toEqual([]);
 });
 
-test("--help teaches every setting, and --version tells the version", async () => {
-  const help = await Bun.$`${process.execPath} ${MAIN} --help`.text();
+test("serve --help teaches every setting, and --version tells the version", async () => {
+  const help = await Bun.$`${process.execPath} ${MAIN} serve --help`.text();
   for (const word of ["--history-count, SOCKET_HISTORY_COUNT", "APP_SECRET", "Default: 10000."]) {
     expect(help).toContain(word);
   }
