@@ -5,6 +5,7 @@ export function help(): string {
   return `service-socket: a self-hosted Server-Sent Events gateway
 
   service-socket serve                 starts the gateway on port 3000; runs when no command is named
+  service-socket send news hello       publishes a message, or every line of standard input
 
   service-socket <command> --help      options, an example, exit codes
   service-socket --version

@@ -9,6 +9,7 @@ import { help } from "./help.ts";
 /** Each is loaded when it is asked for: publishing a message opens no store. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: () => import("./cli/serve.ts"),
+  send: () => import("./cli/send.ts"),
 };
 
 /** Resolves with the exit code. */
