@@ -5,10 +5,13 @@ export function help(): string {
   return `service-socket: a self-hosted Server-Sent Events gateway
 
   service-socket serve                 starts the gateway on port 3000; runs when no command is named
+  service-socket listen news           shows what is published, and resumes by itself
   service-socket send news hello       publishes a message, or every line of standard input
 
   service-socket <command> --help      options, an example, exit codes
   service-socket --version
+
+Try it: \`serve\` in one terminal, then in the same folder \`listen news\` in a second and \`send news hello\` in a third.
 
 ${exitCodes(
   [EXIT.ok, "done"],

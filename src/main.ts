@@ -10,6 +10,7 @@ import { help } from "./help.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: () => import("./cli/serve.ts"),
   send: () => import("./cli/send.ts"),
+  listen: () => import("./cli/listen.ts"),
 };
 
 /** Resolves with the exit code. */

@@ -23,7 +23,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "worker.ts",
     "workers.ts",
   ],
-  cli: ["core"],
+  cli: ["config/listener.ts", "core"],
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config"],
   "server.ts": [

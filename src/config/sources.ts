@@ -1,5 +1,6 @@
 import { Value } from "@sinclair/typebox/value";
 import { ConfigError } from "./error.ts";
+import { TOKEN_ENV } from "./listener.ts";
 import { type Setting, type SettingKey, SETTINGS } from "./schema.ts";
 import { type Kind, KINDS } from "./values.ts";
 
@@ -28,7 +29,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): { gi
     const setting = BY_ENV.get(name);
     if (setting !== undefined) givens.set(setting.key, { name, raw });
     else if (name === CONFIG_ENV) file = { name, raw };
-    else if (name.startsWith("SOCKET_")) throw unknown(name, [...BY_ENV.keys(), CONFIG_ENV]);
+    else if (name.startsWith("SOCKET_") && name !== TOKEN_ENV) throw unknown(name, [...BY_ENV.keys(), CONFIG_ENV]);
   }
   return { givens, file };
 }
