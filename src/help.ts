@@ -7,6 +7,7 @@ export function help(): string {
   service-socket serve                 starts the gateway on port 3000; runs when no command is named
   service-socket listen news           shows what is published, and resumes by itself
   service-socket send news hello       publishes a message, or every line of standard input
+  service-socket token news            makes a token that lets a page listen
 
   service-socket <command> --help      options, an example, exit codes
   service-socket --version

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: () => import("./cli/serve.ts"),
   send: () => import("./cli/send.ts"),
   listen: () => import("./cli/listen.ts"),
+  token: () => import("./cli/token.ts"),
 };
 
 /** Resolves with the exit code. */

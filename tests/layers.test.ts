@@ -6,7 +6,7 @@ import { dirname, join, normalize } from "node:path";
  * is named here. From top to bottom, so that imports run one way.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["cli", "cli/serve.ts", "config/error.ts", "help.ts"],
+  "main.ts": ["cli", "cli/serve.ts", "cli/token.ts", "config/error.ts", "help.ts"],
   "workers.ts": ["config", "http/gateway.ts", "listener.ts", "worker.ts"],
   "worker.ts": ["config"],
   "signals.ts": [],
@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "worker.ts",
     "workers.ts",
   ],
+  "cli/token.ts": ["auth/key.ts", "auth/token.ts", "cli", "core"],
   cli: ["config/listener.ts", "core"],
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config"],

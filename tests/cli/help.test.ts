@@ -5,7 +5,7 @@ import { run } from "../setup/command.ts";
 
 setDefaultTimeout(20_000);
 
-const COMMANDS = ["serve", "send", "listen"];
+const COMMANDS = ["serve", "send", "listen", "token"];
 
 describe("help", () => {
   test("of the program names every command, and what each exit code says", async () => {
@@ -26,7 +26,7 @@ describe("help", () => {
   });
 
   test("every option that a command takes is in its help, and one that it does not take is named", async () => {
-    for (const name of ["send", "listen"]) {
+    for (const name of ["send", "listen", "token"]) {
       const source = read(`src/cli/${name}.ts`);
       const options = [.../const OPTIONS = \{([^]*?)\n\} as const/.exec(source)![1]!.matchAll(/^ {2}"?([\w-]+)"?:/gm)];
       expect(options.length).toBeGreaterThan(2);
