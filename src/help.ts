@@ -8,6 +8,7 @@ export function help(): string {
   service-socket listen news           shows what is published, and resumes by itself
   service-socket send news hello       publishes a message, or every line of standard input
   service-socket token news            makes a token that lets a page listen
+  service-socket doctor <address>      says what proxies do to a stream: buffering, cuts, compression, CORS
 
   service-socket <command> --help      options, an example, exit codes
   service-socket --version

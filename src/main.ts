@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   send: () => import("./cli/send.ts"),
   listen: () => import("./cli/listen.ts"),
   token: () => import("./cli/token.ts"),
+  doctor: () => import("./cli/doctor.ts"),
 };
 
 /** Resolves with the exit code. */

@@ -24,7 +24,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "workers.ts",
   ],
   "cli/token.ts": ["auth/key.ts", "auth/token.ts", "cli", "core"],
-  cli: ["config/listener.ts", "core"],
+  cli: ["config/listener.ts", "core", "doctor"],
+  doctor: ["core"],
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config"],
   "server.ts": [
