@@ -5,7 +5,7 @@ import { run } from "../setup/command.ts";
 
 setDefaultTimeout(20_000);
 
-const COMMANDS = ["serve", "send", "listen", "token"];
+const COMMANDS = ["serve", "send", "listen", "token", "doctor"];
 
 describe("help", () => {
   test("of the program names every command, and what each exit code says", async () => {
@@ -26,7 +26,7 @@ describe("help", () => {
   });
 
   test("every option that a command takes is in its help, and one that it does not take is named", async () => {
-    for (const name of ["send", "listen", "token"]) {
+    for (const name of ["send", "listen", "token", "doctor"]) {
       const source = read(`src/cli/${name}.ts`);
       const options = [.../const OPTIONS = \{([^]*?)\n\} as const/.exec(source)![1]!.matchAll(/^ {2}"?([\w-]+)"?:/gm)];
       expect(options.length).toBeGreaterThan(2);
@@ -42,5 +42,10 @@ describe("help", () => {
       const { code, err } = await run([name]);
       expect([code, err]).toEqual([64, `service-socket: ${name} is no command; there are ${COMMANDS.join(", ")}\n`]);
     }
+  });
+
+  test("the README's table of exit codes is that of the program", async () => {
+    const readme = read("README.md");
+    for (const exit of Object.values(EXIT)) expect(readme).toMatch(new RegExp(`^\\| \`${exit}\` \\| \\S`, "m"));
   });
 });

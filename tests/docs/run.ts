@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "../../src/index.ts";
@@ -28,6 +28,8 @@ export async function runExamples(markdown: string): Promise<number> {
   ];
   const server = await createServer({ argv });
   try {
+    await linkProgram(folder, server.url);
+    const path = { PATH: `${join(folder, "bin")}:${process.env["PATH"] ?? ""}` };
     const blocks = blocksOf(markdown);
     for (const block of blocks) {
       const name = named(block, "runnable");
@@ -36,7 +38,7 @@ export async function runExamples(markdown: string): Promise<number> {
         const parts = blocks.filter((other) => named(other, "runnable") === name);
         const text = parts.map((part) => part.text).join("\n");
         const command = await commandOf(block, name, text.replaceAll(DOCUMENTED, server.url), folder);
-        examples.set(name, new Example(`The example ${name} (line ${block.line})`, command, folder));
+        examples.set(name, new Example(`The example ${name} (line ${block.line})`, command, folder, path));
       }
       if (said === undefined) continue;
       const example = examples.get(said);
@@ -65,6 +67,14 @@ async function linkModules(folder: string): Promise<void> {
   await mkdir(modules);
   await symlink(ROOT, join(modules, "service-socket"), "dir");
   await symlink(join(ROOT, "node_modules", "jose"), join(modules, "jose"), "dir");
+}
+
+/** `service-socket`, as `bun link` puts it on the PATH; its gateway is the one of the documents. */
+async function linkProgram(folder: string, url: string): Promise<void> {
+  const file = join(folder, "bin", "service-socket");
+  await mkdir(join(folder, "bin"));
+  await writeFile(file, `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, "src", "main.ts")}' "$@" --url ${url}\n`);
+  await chmod(file, 0o755);
 }
 
 async function openAddresses(output: string): Promise<void> {
