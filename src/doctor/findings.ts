@@ -108,10 +108,13 @@ const BUFFERING_FIX = [
   "# and neither `gzip on;` nor `proxy_ignore_headers X-Accel-Buffering;` in the location of streams",
 ];
 
-/** How late events came, at most. Clocks differ, so what counts is when they were sent since the probe began. */
-export function bufferedMs({ roundTripMs, seen: { ticks } }: Pick<Observation, "roundTripMs" | "seen">): number {
-  const lateMs = ticks.map(({ sentMs, arrivedMs }) => arrivedMs - sentMs);
-  return Math.max(0, Math.max(...lateMs) - Math.min(roundTripMs, ...lateMs));
+/**
+ * How late events came, at most, less what the watcher's own standing still explains. Clocks differ, so what counts is
+ * when they were sent since the probe began.
+ */
+export function bufferedMs({ roundTripMs, seen }: Pick<Observation, "roundTripMs" | "seen">): number {
+  const lateMs = seen.ticks.map(({ sentMs, arrivedMs }) => arrivedMs - sentMs);
+  return Math.max(0, Math.max(...lateMs) - Math.min(roundTripMs, ...lateMs) - seen.stalledMs);
 }
 
 function bufferingOf(observation: Observation): Finding {

@@ -22,6 +22,8 @@ export interface Seen {
   readonly end: "closed" | "ended" | "broke" | "silent";
   /** Since the request. */
   readonly endedMs: number;
+  /** How long the watcher itself stood still at most, as on a busy machine: what came meanwhile was not late. */
+  readonly stalledMs: number;
   /** The beginning of what came, where no tick was in it. */
   readonly text: string;
 }
@@ -38,6 +40,26 @@ export interface WatchOptions {
 const MAX_TEXT = 2000;
 /** Far more than a probe holds, in characters: anything may answer, and without an end. */
 const MAX_READ = 1_000_000;
+
+const LOOK_MS = 50;
+
+/** Tells for how long at most no timer could run, until it is ended. */
+function stallsOf(elapsed: () => number): { readonly end: () => number } {
+  let [lookedAtMs, longestMs] = [elapsed(), 0];
+  const look = (): void => {
+    const nowMs = elapsed();
+    longestMs = Math.max(longestMs, nowMs - lookedAtMs - LOOK_MS);
+    lookedAtMs = nowMs;
+  };
+  const timer = setInterval(look, LOOK_MS);
+  return {
+    end: () => {
+      clearInterval(timer);
+      look();
+      return longestMs;
+    },
+  };
+}
 
 /** Opens a probe and notes when what arrives. Rejects only where no connection could be made. */
 export async function watch(address: string, { fetch, elapsed, headers, signal }: WatchOptions): Promise<Seen> {
@@ -57,6 +79,8 @@ export async function watch(address: string, { fetch, elapsed, headers, signal }
     },
   });
 
+  const stalls = stallsOf(elapsed);
+  let stalledMs = 0;
   let response: Response | null = null;
   let end: Seen["end"] = "ended";
   try {
@@ -76,6 +100,8 @@ export async function watch(address: string, { fetch, elapsed, headers, signal }
   } catch (error) {
     if (response === null && !signal.aborted) throw error;
     end = signal.aborted ? "silent" : "broke";
+  } finally {
+    stalledMs = stalls.end();
   }
   return {
     status: response?.status ?? null,
@@ -85,6 +111,7 @@ export async function watch(address: string, { fetch, elapsed, headers, signal }
     closeReason,
     end,
     endedMs: passedMs(),
+    stalledMs,
     text: ticks.length === 0 ? text : "",
   };
 }

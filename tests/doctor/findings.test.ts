@@ -29,6 +29,7 @@ function observation(seen: Partial<Seen> = {}, more: Partial<Observation> = {}):
       closeReason: "max_age",
       end: "closed",
       endedMs: FOR_MS + 50,
+      stalledMs: 0,
       text: "",
       ...seen,
     },
@@ -62,6 +63,12 @@ describe("what a probe shows", () => {
     });
     const batched = observation({ ticks: ticks((sentMs) => 500 - (sentMs % 500)) });
     expect(found("buffering", batched)).toMatchObject({ level: "note", says: "events came up to 0.46 s late" });
+  });
+
+  test("what is late because the watcher stood still is not buffered", () => {
+    const late = ticks((sentMs) => (sentMs === 1000 ? 1500 : 50));
+    expect(found("buffering", observation({ ticks: late }))).toMatchObject({ level: "problem" });
+    expect(found("buffering", observation({ ticks: late, stalledMs: 1450 }))).toMatchObject({ level: "ok" });
   });
 
   test("a stream that is cut while events are sent was too long for something, one that is cut in a silence too quiet", () => {
