@@ -3,7 +3,7 @@ import { EXIT } from "../../src/cli/exit.ts";
 import { read } from "../docs/markdown.ts";
 import { run } from "../setup/command.ts";
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 const COMMANDS = ["serve", "send", "listen", "token", "doctor"];
 

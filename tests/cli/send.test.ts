@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { Command, run, secretOf } from "../setup/command.ts";
 import { freePort, type Gateway, startGateway } from "../setup/gateway.ts";
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 let gateway: Gateway;
 let env: Record<string, string>;
@@ -32,7 +32,7 @@ function lines(count: number, from = 1): string {
   return Array.from({ length: count }, (_, i) => `line ${from + i}\n`).join("");
 }
 
-describe("service-socket send", () => {
+describe.concurrent("service-socket send", () => {
   test("publishes one message and prints its id", async () => {
     const { code, out, err } = await run(["send", "one", "hello", "--event", "greeting", "--url", gateway.url], {
       env,
@@ -175,7 +175,7 @@ describe("service-socket send", () => {
   });
 });
 
-describe("the secret", () => {
+describe.concurrent("the secret", () => {
   test("on the command line is refused, and shown nowhere", async () => {
     for (const args of [
       ["--secret", gateway.secret],

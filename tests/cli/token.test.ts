@@ -3,7 +3,7 @@ import { decodeJwt, decodeProtectedHeader } from "jose";
 import { run, secretOf } from "../setup/command.ts";
 import { freePort, type Gateway, startGateway } from "../setup/gateway.ts";
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 let gateway: Gateway;
 let env: Record<string, string>;
