@@ -39,16 +39,21 @@ function codeOf({ status, type }: Refusal): ExitCode {
   return type === null || status === null || status === 429 || status >= 500 ? EXIT.unavailable : EXIT.data;
 }
 
+/** A gateway whose store stalls may take a while; one that is gone without a word never answers. */
+const ANSWER_MS = 30_000;
+
 /** `POST` of JSON with the app's secret. Resolves with `data` of the answer; rejects with Refusal. */
 export async function post<Data>(
   url: string,
   secret: string,
   body: string,
   headers: Readonly<Record<string, string>> = {},
+  withinMs = ANSWER_MS,
 ): Promise<Data> {
   const sent = { Authorization: `key=${secret}`, "Content-Type": "application/json", ...headers };
   // Not a redirect: the secret is for this address.
-  const response = await reach(url, { method: "POST", headers: sent, body, redirect: "manual" });
+  const signal = AbortSignal.timeout(withinMs);
+  const response = await reach(url, { method: "POST", headers: sent, body, redirect: "manual", signal });
   const text = await response.text().catch(() => {
     throw new Refusal(`${url} broke off its answer`);
   });
@@ -57,14 +62,15 @@ export async function post<Data>(
   throw refusalOf(response, text);
 }
 
-/** `fetch` that rejects with Refusal where no answer comes. */
+/** `fetch` that rejects with Refusal where no answer comes; aborted for another reason than time, with that. */
 export async function reach(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (error) {
-    if (init.signal?.aborted === true) throw error;
-    const { code, message } = error as { code?: string; message?: string };
-    throw new Refusal(`${new URL(url).origin} does not answer (${code ?? message ?? "unknown reason"})`);
+    const { name, code, message } = error as { name?: string; code?: string; message?: string };
+    if (init.signal?.aborted === true && name !== "TimeoutError") throw error;
+    const why = name === "TimeoutError" ? "in time" : `(${code ?? message ?? "unknown reason"})`;
+    throw new Refusal(`${new URL(url).origin} does not answer ${why}`);
   }
 }
 

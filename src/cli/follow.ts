@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { createParser } from "eventsource-parser";
 import { reach, Refusal, refusalOf } from "./api.ts";
 import type { Backoff } from "./backoff.ts";
@@ -51,7 +52,7 @@ export async function follow(following: Following): Promise<ExitCode> {
     const waitMs = backoff.next(retryAfterMs);
     const from = stream.lastId === null ? "" : ` after ${stream.lastId}`;
     note(`${ended}; going on${from} in ${(waitMs / 1000).toFixed(1)} s`);
-    await pause(waitMs, signal);
+    await setTimeout(waitMs, undefined, { signal }).catch(() => undefined);
   }
   return EXIT.ok;
 }
@@ -60,17 +61,6 @@ export async function follow(following: Following): Promise<ExitCode> {
 function commandErrorOf(error: Refusal): CommandError {
   const { code, message } = error.asCommandError;
   return new CommandError(code === EXIT.data ? EXIT.usage : code, message);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const end = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    signal.addEventListener("abort", end, { once: true });
-  });
 }
 
 interface Block {
@@ -101,6 +91,7 @@ class Resumed {
     const end = (): void => connection.abort();
     signal.addEventListener("abort", end, { once: true });
     try {
+      const late = this.#silence(connection);
       const response = await reach(address, {
         headers: {
           Accept: "text/event-stream",
@@ -109,7 +100,7 @@ class Resumed {
         },
         redirect: "manual", // the credential is for this address
         signal: connection.signal,
-      });
+      }).finally(late);
       const type = response.headers.get("content-type") ?? "";
       if (!response.ok || !type.startsWith("text/event-stream")) throw refusalOf(response, await response.text());
 
@@ -141,14 +132,21 @@ class Resumed {
     const decoder = new TextDecoder();
     const reader = response.body!.getReader();
     for (;;) {
-      const silent = setTimeout(() => connection.abort(), this.#silenceMs);
+      const heard = this.#silence(connection);
       const part = await reader.read().catch(() => null);
-      clearTimeout(silent);
+      heard();
       if (part === null || part.done) return;
       parser.feed(decoder.decode(part.value, { stream: true }));
       yield blocks;
       blocks = [];
     }
+  }
+
+  /** Leaves the connection when nothing comes for too long; gives what to call when something came. */
+  #silence(connection: AbortController): () => void {
+    const end = (): void => connection.abort(new DOMException("nothing came", "TimeoutError"));
+    const timer = globalThis.setTimeout(end, this.#silenceMs);
+    return () => clearTimeout(timer);
   }
 
   /** Gives what a block says of the stream's end. */
