@@ -16,6 +16,7 @@ export const PROGRAMS = {
   cc: { packages: ["gcc", "libc6-dev"], commands: ["cc"], tests: "of the proofs in bench/" },
   nginx: { packages: ["nginx-light"], commands: ["nginx"], tests: "of what is behind nginx" },
   "redis-server": { packages: ["redis-server"], commands: ["redis-server", "valkey-server"], tests: "over Redis" },
+  openssl: { packages: ["openssl"], commands: ["openssl"], tests: "over TLS" },
   caddy: { packages: ["caddy"], commands: ["caddy"], tests: "of what is behind Caddy" },
   ruby: { packages: ["ruby"], commands: ["ruby"], tests: "of snippets and examples in Ruby" },
   python: { packages: ["python3"], commands: ["python3"], tests: "of snippets and examples in Python" },
