@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Gateway, publish, publishAll, startGateway, subscribe } from "../setup/gateway.ts";
 import { program } from "../setup/programs.ts";
 import { type RedisServer, startRedis } from "../setup/redis.ts";
 import { listen } from "./listening.ts";
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("two gateways on one Redis", () => {

@@ -12,6 +12,9 @@ interface Opened {
 
 const ALL = selectionOf(["**"]);
 
+/** Thousands of looks over a network, on a busy machine. */
+const PATIENCE_MS = 30_000;
+
 const at = (seq: number): Position => ({ epoch: "e1", seq });
 
 const once = (key: string, ...subscribers: number[]): Once => ({ key, subscribers });
@@ -19,17 +22,21 @@ const once = (key: string, ...subscribers: number[]): Once => ({ key, subscriber
 /** What every driver promises. `open` makes a broker with an empty store, not started yet. */
 export function contract(driver: string, open: (settings: Settings) => Promise<Opened>): void {
   const on = (sentence: string, body: (broker: Broker, settings: Settings, ear: Ear) => Promise<void>): void => {
-    test(sentence, async () => {
-      const settings = new Settings();
-      const ear = new Ear();
-      const { broker, end } = await open(settings);
-      try {
-        await broker.start(ear);
-        await body(broker, settings, ear);
-      } finally {
-        await end();
-      }
-    });
+    test(
+      sentence,
+      async () => {
+        const settings = new Settings();
+        const ear = new Ear();
+        const { broker, end } = await open(settings);
+        try {
+          await broker.start(ear);
+          await body(broker, settings, ear);
+        } finally {
+          await end();
+        }
+      },
+      PATIENCE_MS,
+    );
   };
 
   describe(`${driver}: publishing`, () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { slotOf } from "../../src/broker/redis/servers.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { program } from "../setup/programs.ts";
@@ -69,6 +69,8 @@ test("slots are those of the specification", () => {
   expect(slotOf("123456789")).toBe(0x31c3);
   expect(slotOf("")).toBe(0);
 });
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("a Cluster of three", () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { selectionOf } from "../../src/core/channel.ts";
@@ -15,6 +15,8 @@ function epochs(): { newEpoch: () => string } {
   let count = 0;
   return { newEpoch: () => `e${++count}` };
 }
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("an epoch of Redis", () => {

@@ -1,9 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { program } from "../setup/programs.ts";
 import { startRedis } from "../setup/redis.ts";
 import { TcpProxy } from "../setup/tcp-proxy.ts";
 import { draft, rejection } from "./fixture.ts";
 import { HubNode } from "./redis-hub-fixture.ts";
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("streams over Redis", () => {

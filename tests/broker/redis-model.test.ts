@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { MemoryBroker } from "../../src/broker/memory.ts";
 import { RedisBroker } from "../../src/broker/redis.ts";
 import { parseRedisAddress } from "../../src/broker/redis/address.ts";
@@ -35,6 +35,8 @@ const SELECTIONS = [
   ["none.*"],
   NAMES.slice(0, 80),
 ];
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   test("pages, starts and lists are those of the reference, whatever was published, trimmed and forgotten", async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { AppId, Note } from "../../src/broker/broker.ts";
 import { program } from "../setup/programs.ts";
 import { startRedis } from "../setup/redis.ts";
@@ -24,6 +24,8 @@ class Told {
 }
 
 const apps = { apps: () => ["app", "other"] };
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("notes in Redis", () => {

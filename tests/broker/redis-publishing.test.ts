@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Once } from "../../src/broker/broker.ts";
@@ -12,6 +12,8 @@ import { startNode, until } from "./redis-fixture.ts";
 const ALL = selectionOf(["**"]);
 const once = (key: string): Once => ({ key, subscribers: [1] });
 const UNKNOWN = "it is not known whether this was kept";
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("publishing to Redis", () => {

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { selectionOf } from "../../src/core/channel.ts";
 import { program } from "../setup/programs.ts";
 import { startRedis } from "../setup/redis.ts";
@@ -6,6 +6,8 @@ import { draft, read } from "./fixture.ts";
 import { startNode, until } from "./redis-fixture.ts";
 
 const ALL = selectionOf(["**"]);
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   test("a Sentinel's failover: publishes go on at the new primary, under a new epoch, and nothing kept is missed", async () => {

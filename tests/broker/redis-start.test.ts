@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openBroker } from "../../src/broker/open.ts";
 import { parseRedisAddress } from "../../src/broker/redis/address.ts";
 import { program } from "../setup/programs.ts";
@@ -23,6 +23,8 @@ test("addresses of every form are read", () => {
   expect(read("rediss+cluster://one:1,two:2")).toBe("cluster|true|one 1, two 2|||0|");
   expect(parseRedisAddress("redis+sentinel://h/m?sentinel_password=s")!.sentinel.password).toBe("s");
 });
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   describe("a start over Redis", () => {

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Random } from "../hub/simulation/random.ts";
 import { program } from "../setup/programs.ts";
 import { startRedis } from "../setup/redis.ts";
@@ -6,6 +6,8 @@ import { Storm } from "./redis-storm.ts";
 
 const RUNS = 6;
 const STEPS = 150;
+
+setDefaultTimeout(30_000); // servers start, break and recover, on a busy machine
 
 if (program("redis-server") !== null) {
   test("whatever happens to Redis and the way to it, every listener sees every message once and in order, or is told", async () => {
