@@ -57,8 +57,9 @@ export async function openListener(
 export async function freePort({ host, port }: Pick<Settings, "host" | "port">): Promise<number> {
   return await onPort(port, () => {
     const probe = Bun.serve({ hostname: host, port, reusePort: false, fetch: () => new Response() });
+    const free = probe.port!; // a server that was stopped has none
     void probe.stop(true);
-    return probe.port!;
+    return free;
   });
 }
 

@@ -35,7 +35,25 @@ export async function runWorkers(
   if (process.platform !== "linux") {
     throw new ConfigError("SOCKET_WORKERS", "takes 1 on this system: only Linux shares a port out among processes");
   }
-  return await new Workers(settings, log, await freePort(settings)).run(stop, serves);
+  const port = await freePort(settings);
+  const held = holdPort(port);
+  try {
+    return await new Workers(settings, log, port).run(stop, serves);
+  } finally {
+    held.stop();
+  }
+}
+
+/**
+ * Of gateways that start at once one has the port: the name is gone with the process that has it, and is of one network
+ * namespace, as the port is (unix(7), abstract sockets).
+ */
+function holdPort(port: number): { stop(): void } {
+  try {
+    return Bun.listen({ unix: `\0service-socket ${port}`, socket: { data() {} } });
+  } catch (error) {
+    throw new Error(`Port ${port} is in use by another gateway.`, { cause: error });
+  }
 }
 
 class Workers {

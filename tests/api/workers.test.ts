@@ -147,6 +147,37 @@ if (program("redis-server") !== null && process.platform === "linux") {
     );
 
     test(
+      "of two gateways that start on one port at once, one serves",
+      async () => {
+        await using one = await launched(optionsOf());
+        await using other = await launched({ ...optionsOf(), port: one.port });
+        expect(await Promise.race([one.exited(), other.exited()])).toBe(1);
+        await Promise.any([one.wrote("Or open http"), other.wrote("Or open http")]);
+        expect(`${one.output}${other.output}`).toContain(`service-socket: Port ${one.port} is in use by another`);
+      },
+      PATIENCE_MS,
+    );
+
+    test(
+      "share any free port, where 0 is set",
+      async () => {
+        await using gateway = await launched({ ...optionsOf(), port: 0 });
+        await gateway.wrote("Or open http");
+        const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(gateway.output)!;
+        const nodes = new Set<string>();
+        const headers = { Authorization: `key=${gateway.secret}` };
+        const opened: Listening[] = [];
+        while (nodes.size < 2) {
+          opened.push(await listen(`${url}/channel/a/stream`, { authorization: headers.Authorization }));
+          const { data } = (await (await fetch(`${url}/streams`, { headers })).json()) as { data: Listed };
+          for (const { node } of data.streams) nodes.add(node);
+        }
+        await close([opened]);
+      },
+      PATIENCE_MS,
+    );
+
+    test(
       "that cannot start end the whole, with one line and the code of the first",
       async () => {
         await using gateway = await launched(
