@@ -109,14 +109,14 @@ test("a flood of renewals: an app that renewed a hundred thousand tokens renews 
   const rulings = new Rulings();
   const [first, fresh] = [tokenOf({ jti: "0" }), tokenOf({ exp: NOW_S + 7200 })];
   for (let i = 0; i < 100_000; i++) {
-    rulings.apply("shop", rulings.renew({ ...first, digest: String(i) }, fresh, "s", NOW));
+    rulings.apply("shop", new Rulings().renew({ ...first, digest: String(i) }, fresh, "s", NOW));
   }
   await refusal("limit_exceeded", () => rulings.renew({ ...first, digest: "one more" }, fresh, "s", NOW));
   rulings.renew({ ...first, digest: "7" }, fresh, "s", NOW); // is renewed again
   rulings.renew(tokenOf({}, BLOG, "blog"), fresh, "s", NOW);
   const later = NOW + 7_200_001;
   rulings.renew({ ...first, digest: "one more" }, { ...fresh, expiresAt: later + 1 }, "s", later);
-}, 20_000);
+});
 
 test("a flood of renewals: of one token at most fifty stand", async () => {
   const rulings = new Rulings();
