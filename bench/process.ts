@@ -9,6 +9,7 @@ export const LIFE_S = 1800;
 
 const running = new Set<Subprocess>();
 const folders = new Set<string>();
+const owned = new Set<AsyncDisposable>();
 
 /** A folder that is removed when the bench ends. */
 export function folder(): string {
@@ -58,6 +59,12 @@ export function track<T extends Subprocess>(child: T): T {
   return child;
 }
 
+/** Makes sure that something is disposed of with the bench, if it was not before. */
+export function own<T extends AsyncDisposable>(thing: T): T {
+  owned.add(thing);
+  return thing;
+}
+
 /** Ends a program by its id: politely, and after two seconds for certain. */
 export async function end(child: Subprocess): Promise<void> {
   child.kill("SIGTERM");
@@ -69,6 +76,8 @@ export async function end(child: Subprocess): Promise<void> {
 /** Ends all that still runs and removes what was made. */
 export async function endAll(): Promise<void> {
   await Promise.all([...running].map(end));
+  await Promise.all([...owned].map((thing) => thing[Symbol.asyncDispose]()));
+  owned.clear();
   for (const made of folders) rmSync(made, { recursive: true, force: true });
   folders.clear();
 }
@@ -120,9 +129,9 @@ export async function quiet(pids: string): Promise<void> {
   }
 }
 
-/** Asks until the address answers 200, for at most 15 seconds; throws with what the program said otherwise. */
+/** Asks until the address answers 200, for at most a minute; throws with what the program said otherwise. */
 export async function ready(child: Subprocess, address: string, log: string): Promise<void> {
-  const until = performance.now() + 15_000;
+  const until = performance.now() + 60_000;
   while (performance.now() < until && child.exitCode === null) {
     try {
       const answer = await fetch(address, { signal: AbortSignal.timeout(1000), keepalive: false });

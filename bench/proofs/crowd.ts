@@ -1,7 +1,8 @@
 import { Listener } from "./listener.ts";
+import type { Port } from "./port.ts";
 import type { Random } from "./random.ts";
 import type { Claim, Report } from "./report.ts";
-import { pathOf } from "./selection.ts";
+import { pathOf, selects } from "./selection.ts";
 
 /** Connects that wait for their answer at one time, so that no accept queue overflows. */
 const CONNECTING = 200;
@@ -10,22 +11,57 @@ const AWAY_MS = 20;
 /** How often some of them are cut. */
 const CUT_EVERY_MS = 100;
 
-/** The text of the n-th message of a channel, counted from 1, filled up to so many characters. */
-export function numbered(channel: string, n: number, length = 0): string {
-  return `${channel} ${n} `.padEnd(length, "x");
+/**
+ * The text of the n-th message of a series, counted from 1, filled up to so many characters. A series is a channel, or
+ * the channel and after a slash who of several publishes to it.
+ */
+export function numbered(series: string, n: number, length = 0): string {
+  return `${series} ${n} `.padEnd(length, "x");
+}
+
+export interface CrowdOptions {
+  /** Of a stream's path, after `?`: `app=shop`. */
+  readonly query?: string;
+  /** Nothing was published before they listen: a series begins with 1, and what an id names is compared among them. */
+  readonly fromFirst?: boolean;
+}
+
+/** What one listener heard of one series. */
+interface Last {
+  readonly n: number;
+  /** Of the listener's gaps, how many were told before. */
+  readonly gaps: number;
+}
+
+interface Heard {
+  readonly selected: (channel: string) => boolean;
+  readonly last: ReadonlyMap<string, Last>;
 }
 
 /**
- * Thousands of listeners that keep of each channel only the number of the last message: what comes next must be the next
+ * Thousands of listeners that keep of each series only the number of the last message: what comes next must be the next
  * one, also after the stream was cut and resumed, unless a gap was told.
  */
 export class Crowd {
   readonly #listeners: Listener[];
+  readonly #heard: Heard[] = [];
+  readonly #fromFirst: boolean;
+  readonly #query: string;
   readonly #next: Claim;
   readonly #right: Claim;
+  readonly #report: Report;
+  readonly #named = new Map<string, string>();
   gaps = 0;
 
-  constructor(report: Report, port: number, selections: readonly (readonly string[])[]) {
+  constructor(
+    report: Report,
+    port: Port,
+    selections: readonly (readonly string[])[],
+    { query = "", fromFirst = false }: CrowdOptions = {},
+  ) {
+    this.#report = report;
+    this.#fromFirst = fromFirst;
+    this.#query = query;
     this.#next = report.claim("a listener hears the next message of each channel, or is told a gap");
     this.#right = report.claim("streams are answered, and say what they may say");
     this.#listeners = selections.map((selection) => this.#listener(port, selection));
@@ -44,7 +80,12 @@ export class Crowd {
     return this.#listeners.reduce((sum, { opened }) => sum + opened, 0);
   }
 
-  /** Resolves when all are open. */
+  /** Streams that ended, and connects that failed, by the server's doing. */
+  get ended(): number {
+    return this.#listeners.reduce((sum, { ended }) => sum + ended, 0);
+  }
+
+  /** Resolves when all are open, and have an id to come back with. */
   async openAll(): Promise<void> {
     for (let from = 0; from < this.size; from += CONNECTING) {
       const some = this.#listeners.slice(from, from + CONNECTING);
@@ -79,34 +120,69 @@ export class Crowd {
     for (const listener of this.#listeners) listener.close();
   }
 
-  #listener(port: number, selection: readonly string[]): Listener {
-    const last = new Map<string, number>();
-    const path = pathOf(selection);
+  /** How many have not heard the newest message of a series that they listen to. */
+  behind(newest: ReadonlyMap<string, number>): number {
+    const series = [...newest].map(([name, n]) => ({ name, n, channel: channelOf(name) }));
+    return this.#heard.filter(({ selected, last }) =>
+      series.some(({ name, n, channel }) => last.get(name)?.n !== n && selected(channel)),
+    ).length;
+  }
+
+  #listener(port: Port, selection: readonly string[]): Listener {
+    const last = new Map<string, Last>();
+    this.#heard.push({ selected: selects(selection), last });
+    let gaps = 0;
+    const path = withQuery(pathOf(selection), this.#query);
     return new Listener({
       port,
       path,
       ears: {
         message: ({ id, data }) => {
-          const [channel = "", number] = data.split(" ", 2);
+          const [series = "", number] = data.split(" ", 2);
           const n = Number(number);
-          const before = last.get(channel);
-          last.set(channel, n);
-          this.#next.check(before === undefined || n === before + 1, () => `${path}: ${id} is ${n} after ${before}`);
+          const before = last.get(series) ?? { n: 0, gaps: this.#fromFirst ? 0 : -1 };
+          this.#compare(before.gaps < gaps, before.n, n, () => `${path}: ${id} is ${n} after ${before.n}`);
+          if (this.#fromFirst) this.#agree(path, id, data);
+          last.set(series, { n, gaps });
         },
         told: (event) => {
           this.#right.check(true, () => "");
           if (event !== "socket:gap") return;
           this.gaps += 1;
-          last.clear();
+          gaps += 1;
         },
         fault: (why) => this.#right.check(false, () => `${path}: ${why}`),
       },
     });
   }
+
+  #compare(afterGap: boolean, before: number, n: number, detail: () => string): void {
+    if (!afterGap) return this.#next.check(n === before + 1, detail);
+    // One whose acknowledgement went with the store is published once more.
+    const again = this.#report.claim("after a gap no message comes again, but one whose acknowledgement was lost");
+    again.check(n >= before, detail);
+  }
+
+  #agree(path: string, id: string, data: string): void {
+    const named = this.#named.get(id);
+    if (named === undefined) this.#named.set(id, data);
+    else {
+      const claim = this.#report.claim("an id names the same message for every listener");
+      claim.check(named === data, () => `${path}: ${id} is ${data}, and ${named} for others`);
+    }
+  }
+}
+
+function channelOf(series: string): string {
+  return series.split("/", 1)[0]!;
+}
+
+function withQuery(path: string, query: string): string {
+  return query === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${query}`;
 }
 
 async function settled(listeners: readonly Listener[]): Promise<void> {
-  while (!listeners.every(({ isOpen }) => isOpen)) await Bun.sleep(5);
+  while (!listeners.every(({ isOpen, lastId }) => isOpen && lastId !== null)) await Bun.sleep(5);
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {

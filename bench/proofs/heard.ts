@@ -36,6 +36,12 @@ export class Heard {
     return this.#hears.promise;
   }
 
+  /** Resolves when the last of what is kept of its channels comes, or has come as the last one. */
+  reaches(kept: readonly Kept[]): Promise<void> {
+    const selected = selects(this.#selection);
+    return this.hears(kept.findLast(({ channel }) => selected(channel))?.data ?? "");
+  }
+
   /** Compares what it heard with what the server keeps: all of its selection after its beginning, in that order. */
   compare(kept: readonly Kept[]): void {
     const claim = this.#report.claim("a listener hears what is kept of its channels: all of it, in order, each once");

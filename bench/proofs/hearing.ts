@@ -1,5 +1,6 @@
 import { Heard } from "./heard.ts";
 import { Listener } from "./listener.ts";
+import type { Port } from "./port.ts";
 import type { Report } from "./report.ts";
 import { pathOf } from "./selection.ts";
 
@@ -7,7 +8,7 @@ import { pathOf } from "./selection.ts";
 export class Hearing extends Heard {
   readonly #listener: Listener;
 
-  constructor(report: Report, port: number, selection: readonly string[]) {
+  constructor(report: Report, port: Port, selection: readonly string[]) {
     super(report, selection);
     const path = pathOf(selection);
     const gaps = report.claim("a stream that comes back is told that nothing is missing, and no gap");

@@ -25,13 +25,15 @@ const AGAIN_MS = 10;
 /** Everything that was published, and what was acknowledged of it: the truth that server and listeners must agree with. */
 export class Ledger {
   readonly #report: Report;
+  readonly #againMs: number;
   readonly #sent: Sent[] = [];
   #newest = 0;
   /** Publishes whose answer did not come: repeated with their key, or left as they are. */
   unanswered = 0;
 
-  constructor(report: Report) {
+  constructor(report: Report, againMs = AGAIN_MS) {
     this.#report = report;
+    this.#againMs = againMs;
   }
 
   get published(): number {
@@ -60,8 +62,13 @@ export class Ledger {
           if (!sent.keyed) return;
         } else if (!(error instanceof Unreached)) throw error;
       }
-      await Bun.sleep(AGAIN_MS);
+      await Bun.sleep(this.#againMs);
     }
+  }
+
+  /** The data of all that is acknowledged by now. */
+  get acknowledgedData(): readonly string[] {
+    return this.#sent.filter(({ ids }) => ids !== null).flatMap(({ drafts }) => drafts.map(({ data }) => data));
   }
 
   /** Compares what the server keeps, in its order, with what was published. */

@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { AnswerReader } from "./answer.ts";
+import { type Port, portOf } from "./port.ts";
 import { comesAfter } from "./position.ts";
 
 /** What a stream says. */
@@ -13,7 +14,7 @@ export interface Ears {
 }
 
 export interface ListenerOptions {
-  readonly port: number;
+  readonly port: Port;
   /** Path and query of the stream. */
   readonly path: string;
   readonly ears: Ears;
@@ -31,6 +32,8 @@ export class Listener {
   lastId: string | null = null;
   /** Streams that were answered with 200. */
   opened = 0;
+  /** Streams and connects that ended without `reset` or `close`. */
+  ended = 0;
   /** Its stream is answered, and has not ended. */
   isOpen = false;
   readonly #options: ListenerOptions;
@@ -53,7 +56,7 @@ export class Listener {
     };
     Bun.connect({
       hostname: "127.0.0.1",
-      port: this.#options.port,
+      port: portOf(this.#options.port),
       socket: {
         open: (connection) => {
           if (turn === this.#turn) {
@@ -108,6 +111,7 @@ export class Listener {
   }
 
   #ended(): void {
+    this.ended += 1;
     this.#end();
     this.#timer = setTimeout(() => this.open(), this.#retryMs);
   }
@@ -145,7 +149,10 @@ export class Listener {
   #event({ id, event, data }: EventSourceMessage): void {
     const { ears } = this.#options;
     if (event?.startsWith("socket:") === true) {
-      return ears.told(event, JSON.parse(data) as Record<string, unknown>, id);
+      const facts = JSON.parse(data) as Record<string, unknown>;
+      // Of two epochs nothing can be said, once it was told that there are two.
+      if (event === "socket:gap" && facts["reason"] === "epoch") this.#lastMessage = null;
+      return ears.told(event, facts, id);
     }
     if (id === undefined) return ears.fault(`a message without an id: ${data.slice(0, 80)}`);
     if (this.#lastMessage !== null && !comesAfter(id, this.#lastMessage)) {

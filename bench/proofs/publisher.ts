@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
 import { SECRET } from "../servers.ts";
 import { AnswerReader } from "./answer.ts";
+import { type Port, portOf } from "./port.ts";
 
 export interface Draft {
   readonly channel: string;
@@ -43,12 +44,14 @@ class Exchange {
  * own where a kept connection had gone away, and so publish twice what was given once.
  */
 export class Publisher {
-  readonly #port: number;
+  readonly #port: Port;
+  readonly #secret: string;
   #connection: Socket | null = null;
   #exchange: Exchange | null = null;
 
-  constructor(port: number) {
+  constructor(port: Port, secret: string = SECRET) {
     this.#port = port;
+    this.#secret = secret;
   }
 
   /** Resolves with the ids of the messages. Rejects with Unreached, Unanswered, or what was answered but 200. */
@@ -69,7 +72,7 @@ export class Publisher {
     const head = [
       `${method} ${path} HTTP/1.1`,
       "Host: localhost",
-      `Authorization: key=${SECRET}`,
+      `Authorization: key=${this.#secret}`,
       "Content-Type: application/json",
       `Content-Length: ${Buffer.byteLength(body)}`,
       ...(key === undefined ? [] : [`Idempotency-Key: ${key}`]),
@@ -98,7 +101,7 @@ export class Publisher {
     try {
       return await Bun.connect({
         hostname: "127.0.0.1",
-        port: this.#port,
+        port: portOf(this.#port),
         socket: { data: (_, bytes) => this.#exchange?.feed(bytes), close: over, error: over },
       });
     } catch {

@@ -63,7 +63,7 @@ async function roll(
   );
   for (let round = 0; round < rounds; round++) {
     await Bun.sleep(SERVES_MS);
-    const next = new Gateway(report, SETTINGS, lifeS, gateway);
+    const next = new Gateway(report, SETTINGS, lifeS, { predecessor: gateway });
     // Either the next one waits beside the one that drains, or it is started when that has gone.
     if (round % 2 === 0) next.spawn();
     await gateway.drain();

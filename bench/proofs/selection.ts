@@ -5,6 +5,10 @@ export function pathOf(selection: readonly string[]): string {
   return `/stream?${selection.map((name) => `channel=${name}`).join("&")}`;
 }
 
+export function hasPattern(selection: readonly string[]): boolean {
+  return selection.some((name) => name.includes("*"));
+}
+
 /** Whether a channel is among them, as docs/protocol.md has it. Not the server's own code, which is what is looked at. */
 export function selects(selection: readonly string[]): (channel: string) => boolean {
   const forms = selection.map((name) =>

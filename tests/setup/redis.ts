@@ -19,6 +19,8 @@ export interface RedisOptions {
   readonly password?: string;
   /** Runs as a Sentinel, on a file that holds these lines. */
   readonly sentinel?: readonly string[];
+  /** A command that makes way for the one that follows it: `["nice"]`. */
+  readonly under?: readonly string[];
 }
 
 /**
@@ -46,7 +48,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** Resolves once it answers. `settings` add to its own. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { settings: own = {}, password, sentinel } = this.#options;
+    const { settings: own = {}, password, sentinel, under = [] } = this.#options;
     const all = {
       port: String(this.port),
       bind: "127.0.0.1",
@@ -67,7 +69,7 @@ export class RedisServer implements AsyncDisposable {
         await Bun.write(file, [`port ${this.port}`, `dir ${this.folder}`, ...sentinel, ""].join("\n"));
       args = [file, "--sentinel"];
     }
-    this.#child = Bun.spawn([find("redis-server")!, ...args], {
+    this.#child = Bun.spawn([...under, find("redis-server")!, ...args], {
       cwd: this.folder,
       stdio: ["ignore", Bun.file(join(this.folder, "log")), "inherit"],
     });

@@ -17,6 +17,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly port: number;
   readonly #server: Server;
   readonly #pairs: Set<Pair>;
+  #isHeld = false;
   #replace: ((text: string) => string) | null = null;
 
   private constructor(server: Server, pairs: Set<Pair>) {
@@ -37,6 +38,21 @@ export class TcpProxy implements AsyncDisposable {
   /** What the server says on connections of this kind does not arrive from now on, until they are cut. */
   mute(kind: "commands" | "announcements"): void {
     for (const pair of this.#pairs) if (pair.listens === (kind === "announcements")) pair.mute = true;
+  }
+
+  /**
+   * Nothing passes any more, either way, as where a cable is pulled: connections stay and are silent, new ones as well.
+   * What is under way is held, as the kernels at both ends would.
+   */
+  hold(): void {
+    this.#isHeld = true;
+    for (const { near, far } of this.#pairs) for (const end of [near, far]) end.pause();
+  }
+
+  /** Everything passes again. */
+  pass(): void {
+    this.#isHeld = false;
+    for (const { near, far } of this.#pairs) for (const end of [near, far]) end.resume();
   }
 
   /** Every connection breaks. */
@@ -61,6 +77,7 @@ export class TcpProxy implements AsyncDisposable {
     const far = connect(port, "127.0.0.1");
     const pair: Pair = { near, far, listens: false, mute: false };
     this.#pairs.add(pair);
+    if (this.#isHeld) for (const end of [near, far]) end.pause();
     near.on("data", (bytes) => {
       pair.listens ||= bytes.toString("latin1").toLowerCase().includes("ssubscribe");
       far.write(bytes);
