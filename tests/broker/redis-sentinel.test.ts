@@ -2,6 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { selectionOf } from "../../src/core/channel.ts";
 import { program } from "../setup/programs.ts";
 import { startRedis } from "../setup/redis.ts";
+import { TcpProxy } from "../setup/tcp-proxy.ts";
 import { draft, read } from "./fixture.ts";
 import { startNode, until } from "./redis-fixture.ts";
 
@@ -43,4 +44,25 @@ if (program("redis-server") !== null) {
     expect(page.gap?.reason).toBe("epoch");
     await node.ready();
   }, 60_000);
+
+  test("a primary that the Sentinels name no more once it is connected to is left again: what it acknowledged would be lost", async () => {
+    await using replaced = await startRedis();
+    await using primary = await startRedis();
+    await using sentinel = await startRedis({ sentinel: [`sentinel monitor main 127.0.0.1 ${primary.port} 1`] });
+    await using proxy = await TcpProxy.start(sentinel.port);
+    let stale = 0;
+    proxy.replace((text) => {
+      const named = `\n${primary.port}\r`;
+      return text.includes(named) && stale-- > 0 ? text.replace(named, `\n${replaced.port}\r`) : text;
+    });
+    await using node = await startNode(`redis+sentinel://127.0.0.1:${proxy.port}/main`);
+    await node.broker.publish("app", [draft("a", "1")]);
+    stale = 1;
+    await primary.command("CLIENT", "KILL", "TYPE", "normal");
+    await node.ear.until("app broken");
+    await until(() => node.broker.publish("app", [draft("a", "2")]));
+    expect(stale).toBeLessThan(1);
+    expect(await replaced.command("EXISTS", "socket:{app}:app")).toBe(0);
+    expect(await primary.command("HGET", "socket:{app}:app", "head")).toBe("2");
+  }, 30_000);
 }

@@ -123,12 +123,24 @@ export class Placement {
     const link = await Link.open(server, loginOf(this.#address), this.#options.timers, (gone, error) => {
       this.#down(gone, error);
     });
+    await this.#confirm(link);
     if (this.#isClosed) link.cut(new Error("closed"));
     if (!link.isUp) throw new Error("the connection was lost at once");
     this.#links.set(key, link);
     this.#warnOfEviction(link);
     this.#opened.resolve();
     return link;
+  }
+
+  /** A primary that froze takes connections when it thaws, and may not know yet that the Sentinels replaced it. */
+  async #confirm(link: Link): Promise<void> {
+    if (this.#address.kind !== "sentinel") return;
+    try {
+      const { host, port } = (await findServers(this.#address, this.#options.timers, [])).of("");
+      if (host !== link.server.host || port !== link.server.port) throw new Error("the primary was replaced");
+    } catch (error) {
+      link.cut(error);
+    }
   }
 
   #warnOfEviction({ facts: { evictionPolicy: policy } }: Link): void {
