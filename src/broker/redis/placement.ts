@@ -75,7 +75,7 @@ export class Placement {
   #run(): void {
     if (this.#running || this.#isClosed) return;
     this.#running = true;
-    void this.#place().finally(() => (this.#running = false));
+    void this.#place();
   }
 
   async #place(): Promise<void> {
@@ -93,6 +93,7 @@ export class Placement {
         pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
       }
     }
+    this.#running = false; // at once: what is lost a microtask later must find nobody at it
   }
 
   /** Rejects when an app could not be placed; the others are. */
