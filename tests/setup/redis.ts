@@ -46,6 +46,10 @@ export class RedisServer implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  get isRunning(): boolean {
+    return this.#child !== null;
+  }
+
   /** Resolves once it answers. `settings` add to its own. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     const { settings: own = {}, password, sentinel, under = [] } = this.#options;
