@@ -20,8 +20,8 @@ export function numbered(series: string, n: number, length = 0): string {
 }
 
 export interface CrowdOptions {
-  /** Of a stream's path, after `?`: `app=shop`. */
-  readonly query?: string;
+  /** Whose channels they are, where there are several apps. */
+  readonly app?: string | null;
   /** Nothing was published before they listen: a series begins with 1, and what an id names is compared among them. */
   readonly fromFirst?: boolean;
 }
@@ -46,22 +46,24 @@ export class Crowd {
   readonly #listeners: Listener[];
   readonly #heard: Heard[] = [];
   readonly #fromFirst: boolean;
-  readonly #query: string;
+  readonly #app: string | null;
   readonly #next: Claim;
   readonly #right: Claim;
   readonly #report: Report;
   readonly #named = new Map<string, string>();
   gaps = 0;
+  /** Messages that were not heard, behind gaps that were told. */
+  missed = 0;
 
   constructor(
     report: Report,
     port: Port,
     selections: readonly (readonly string[])[],
-    { query = "", fromFirst = false }: CrowdOptions = {},
+    { app = null, fromFirst = false }: CrowdOptions = {},
   ) {
     this.#report = report;
     this.#fromFirst = fromFirst;
-    this.#query = query;
+    this.#app = app;
     this.#next = report.claim("a listener hears the next message of each channel, or is told a gap");
     this.#right = report.claim("streams are answered, and say what they may say");
     this.#listeners = selections.map((selection) => this.#listener(port, selection));
@@ -132,7 +134,7 @@ export class Crowd {
     const last = new Map<string, Last>();
     this.#heard.push({ selected: selects(selection), last });
     let gaps = 0;
-    const path = withQuery(pathOf(selection), this.#query);
+    const path = pathOf(selection, this.#app);
     return new Listener({
       port,
       path,
@@ -161,6 +163,7 @@ export class Crowd {
     // One whose acknowledgement went with the store is published once more.
     const again = this.#report.claim("after a gap no message comes again, but one whose acknowledgement was lost");
     again.check(n >= before, detail);
+    this.missed += Math.max(0, n - before - 1);
   }
 
   #agree(path: string, id: string, data: string): void {
@@ -175,10 +178,6 @@ export class Crowd {
 
 function channelOf(series: string): string {
   return series.split("/", 1)[0]!;
-}
-
-function withQuery(path: string, query: string): string {
-  return query === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${query}`;
 }
 
 async function settled(listeners: readonly Listener[]): Promise<void> {

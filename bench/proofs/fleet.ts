@@ -2,6 +2,17 @@ import { Gateway, type GatewayOptions } from "./gateway.ts";
 import type { Random } from "./random.ts";
 import type { Report } from "./report.ts";
 
+/** Nothing is trimmed, so that every gap that is told is of something else; and streams are back soon. */
+export const KEEPS_ALL = {
+  SOCKET_HISTORY_COUNT: "0",
+  SOCKET_HISTORY_AGE: "0",
+  SOCKET_HISTORY_BYTES: "0",
+  SOCKET_APP_HISTORY_BYTES: "0",
+  SOCKET_RETRY: "300ms",
+  // So that the ids of heartbeats are resumed from as well.
+  SOCKET_HEARTBEAT: "500ms",
+};
+
 export interface FleetOptions extends GatewayOptions {
   readonly lifeS: number;
   /** Of each node, counted from 0, by the names of their variables. */

@@ -57,7 +57,7 @@ export class Gateway {
     this.#log = join(this.folder, `log-${(starts += 1)}`);
     const env = {
       PORT: String(this.port),
-      APP_SECRET: SECRET,
+      ...(this.#settings["SOCKET_CONFIG"] === undefined ? { APP_SECRET: SECRET } : {}), // the file has its apps' secrets
       SOCKET_HOST: "127.0.0.1",
       SOCKET_DATA: join(this.folder, "data"),
       SOCKET_PUBLIC_CHANNELS: "**",

@@ -115,8 +115,8 @@ function told(drafts: readonly Draft[]): string {
 }
 
 /** All that the server keeps of the channels, in the order of its ids. */
-export async function readHistory(port: number, channels: readonly string[]): Promise<Kept[]> {
-  const reader = new Publisher(port);
+export async function readHistory(port: number, channels: readonly string[], secret?: string): Promise<Kept[]> {
+  const reader = new Publisher(port, secret);
   const kept: Kept[] = [];
   for (const channel of channels) {
     for (let after = ""; ;) {

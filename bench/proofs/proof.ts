@@ -1,3 +1,4 @@
+import type { ProgramName } from "../../tests/setup/programs.ts";
 import type { Report } from "./report.ts";
 
 /** A number that the command line may set: `--rounds 100`. */
@@ -13,6 +14,8 @@ export interface Proof<Names extends string = string> {
   /** Stable: what is given on the command line. */
   readonly name: string;
   readonly title: string;
+  /** Programs without which it cannot run. */
+  readonly needs?: readonly ProgramName[];
   readonly options: Readonly<Record<Names, Option>>;
   /** The longest that it may take: whatever is missing by then does not come any more. */
   limitS(values: Readonly<Record<Names, number>>): number;

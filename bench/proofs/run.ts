@@ -4,6 +4,7 @@
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { find, PROGRAMS } from "../../tests/setup/programs.ts";
 import { build } from "../build.ts";
 import { endAll } from "../process.ts";
 import { measure } from "../servers.ts";
@@ -49,6 +50,9 @@ const values = Object.fromEntries(
 );
 if (typeof given["server"] === "string") measure(given["server"]);
 if (process.platform !== "linux") stop("The proofs need Linux: they read /proc.");
+for (const name of proof.needs ?? [])
+  if (find(name) === null)
+    stop(`It could not run: there is no ${name}. On Debian: apt-get install ${PROGRAMS[name].packages.join(" ")}`);
 if (!build()) stop("There is no C compiler `cc`. On Debian: apt-get install gcc libc6-dev");
 
 const report = new Report();

@@ -1,8 +1,10 @@
-/** Path and query of a stream of these channels and patterns. */
-export function pathOf(selection: readonly string[]): string {
+/** Path and query of a stream of these channels and patterns, of the app that is named where there are several. */
+export function pathOf(selection: readonly string[], app: string | null = null): string {
   const [only] = selection;
-  if (selection.length === 1 && !only!.includes("*")) return `/channel/${only}/stream`;
-  return `/stream?${selection.map((name) => `channel=${name}`).join("&")}`;
+  const named = app === null ? [] : [`app=${app}`];
+  if (selection.length === 1 && !only!.includes("*"))
+    return `/channel/${only}/stream${named.map((one) => `?${one}`).join("")}`;
+  return `/stream?${[...selection.map((name) => `channel=${name}`), ...named].join("&")}`;
 }
 
 export function hasPattern(selection: readonly string[]): boolean {
