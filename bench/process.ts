@@ -100,6 +100,14 @@ export function family(pid: number): string {
   return members.join(",");
 }
 
+/** Of a second. */
+const TICKS = 100;
+
+/** The CPU time of the processes, as far as they still run. */
+export function cpuSeconds(pids: string): number {
+  return ticks(pids) / TICKS;
+}
+
 /** The CPU time of the processes in ticks of the kernel, as far as they still run. */
 function ticks(pids: string): number {
   let sum = 0;

@@ -1,4 +1,5 @@
 import type { Figure, Series } from "./figure.ts";
+import type { ProgramName } from "../tests/setup/programs.ts";
 import { faults, type Result } from "./load.ts";
 import type { Server } from "./servers.ts";
 
@@ -23,6 +24,8 @@ export interface Row {
   readonly title: string;
   /** The most sockets that one process holds. */
   readonly sockets: number;
+  /** Programs without which it is left out. */
+  readonly needs?: readonly ProgramName[];
   run(bench: Bench): Promise<Figure[]>;
 }
 

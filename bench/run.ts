@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { find } from "../tests/setup/programs.ts";
 import { BUILD, build, RUNS } from "./build.ts";
 import { type Figure, verdict } from "./figure.ts";
 import { descriptorLimit, endAll, SPARE } from "./process.ts";
@@ -14,6 +15,10 @@ import { burstOne, burstSpread } from "./rows/burst.ts";
 import { idleMemory } from "./rows/idle.ts";
 import { opening } from "./rows/open.ts";
 import { publishing } from "./rows/publish.ts";
+import { redisLatency } from "./rows/redis-latency.ts";
+import { redisOperations } from "./rows/redis-operations.ts";
+import { redisPublish } from "./rows/redis-publish.ts";
+import { redisTraffic } from "./rows/redis-traffic.ts";
 import { resuming } from "./rows/resume.ts";
 import { singleCpu, singleLast } from "./rows/single.ts";
 import { turns } from "./rows/turn.ts";
@@ -30,6 +35,10 @@ const ROWS: readonly Row[] = [
   opening,
   resuming,
   turns,
+  redisPublish,
+  redisLatency,
+  redisOperations,
+  redisTraffic,
 ];
 
 function stop(why: string): never {
@@ -85,6 +94,11 @@ for (const row of rows) {
     console.log(
       `${row.name} is left out: it needs ${needed} descriptors a process, the hard limit is ${limit} (ulimit -Hn)`,
     );
+    continue;
+  }
+  const missing = (row.needs ?? []).find((name) => find(name) === null);
+  if (missing !== undefined) {
+    console.log(`${row.name} is left out: there is no ${missing}. On Debian: apt-get install ${missing}`);
     continue;
   }
   console.error(`${row.name}: ${row.title}`);

@@ -46,8 +46,13 @@ async function serve(
   return { name, port, pids: family(child.pid), publish, stop: () => end(child) };
 }
 
+/** This project on Redis. */
+export function oursOn(redis: { readonly url: string }, name = "ours (redis)"): Promise<Server> {
+  return ours("redis", { SOCKET_BROKER: redis.url }).then((server) => ({ ...server, name }));
+}
+
 /** This project. `settings` are added to the bench's own environment variables, or stand in their place. */
-export function ours(broker: "sqlite" | "memory", settings: Record<string, string> = {}): Promise<Server> {
+export function ours(broker: "sqlite" | "memory" | "redis", settings: Record<string, string> = {}): Promise<Server> {
   return serve(
     `ours (${broker})`,
     ownCommand,
