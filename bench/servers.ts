@@ -31,6 +31,18 @@ export function ownCommand(): string[] {
   return command;
 }
 
+let beside: string[] | null = null;
+
+/** Where there are several nodes, has every other one be of that build. */
+export function mixWith(other: string): void {
+  beside = other.split(" ");
+}
+
+/** How the n-th node is started, counted from 0. */
+export function commandOf(node: number): string[] {
+  return node % 2 === 1 && beside !== null ? beside : command;
+}
+
 async function serve(
   name: string,
   program: (port: number, temp: string) => string[],

@@ -1,3 +1,4 @@
+import { commandOf } from "../servers.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import type { Random } from "./random.ts";
 import type { Report } from "./report.ts";
@@ -25,7 +26,10 @@ export class Fleet {
   readonly #serving = new Set<Gateway>();
 
   constructor(report: Report, size: number, { settings, lifeS, ...options }: FleetOptions) {
-    this.nodes = Array.from({ length: size }, (_, nth) => new Gateway(report, settings(nth), lifeS, options));
+    this.nodes = Array.from(
+      { length: size },
+      (_, nth) => new Gateway(report, settings(nth), lifeS, { ...options, command: commandOf(nth) }),
+    );
   }
 
   /** Resolves when all are ready. */

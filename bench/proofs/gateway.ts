@@ -16,6 +16,8 @@ export interface GatewayOptions {
   readonly predecessor?: Pick<Gateway, "port" | "folder">;
   /** What its log may tell at the level of errors, because the proof brings it about. */
   readonly expected?: RegExp;
+  /** Default: how this project is started. */
+  readonly command?: readonly string[];
 }
 
 /**
@@ -29,6 +31,7 @@ export class Gateway {
   readonly #settings: Readonly<Record<string, string>>;
   readonly #lifeS: number;
   readonly #expected: RegExp;
+  readonly #command: readonly string[];
   #child: Subprocess | null = null;
   #log = "";
 
@@ -37,7 +40,7 @@ export class Gateway {
     report: Report,
     settings: Readonly<Record<string, string>>,
     lifeS: number,
-    { predecessor, expected = /^$/ }: GatewayOptions = {},
+    { predecessor, expected = /^$/, command = ownCommand() }: GatewayOptions = {},
   ) {
     this.port = predecessor?.port ?? freePort();
     this.folder = predecessor?.folder ?? folder();
@@ -45,6 +48,7 @@ export class Gateway {
     this.#settings = settings;
     this.#lifeS = lifeS;
     this.#expected = expected;
+    this.#command = command;
   }
 
   get pid(): number {
@@ -65,7 +69,7 @@ export class Gateway {
       SOCKET_DRAIN: "0",
       ...this.#settings,
     };
-    const child = (this.#child = start(ownCommand(), env, this.#log, this.#lifeS));
+    const child = (this.#child = start(this.#command, env, this.#log, this.#lifeS));
     void child.exited.then((code) => {
       if (this.#child !== child) return;
       this.#child = null;

@@ -1,5 +1,5 @@
 /**
- * `bun run prove <name> [--quick] [--server "command"] [options]`: proves a promise of the real server and prints what it
+ * `bun run prove <name> [--quick] [--server "command"] [--beside "command"] [options]`: proves a promise of the real server and prints what it
  * saw. Ends with status 0 when all of it held, 1 when not, 2 when it could not run. README.md says what each proof is.
  */
 import { cpus } from "node:os";
@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { find, PROGRAMS } from "../../tests/setup/programs.ts";
 import { build } from "../build.ts";
 import { endAll } from "../process.ts";
-import { measure } from "../servers.ts";
+import { measure, mixWith } from "../servers.ts";
 import { PROOFS } from "./list.ts";
 import { CouldNotRun } from "./proof.ts";
 import { Report } from "./report.ts";
@@ -22,7 +22,7 @@ function usage(): string {
     `  ${name}: ${title}`,
     ...Object.entries(options).map(([option, { what, full }]) => `    --${option} ${full}  ${what}`),
   ]);
-  return ["bun run prove <name> [--quick] [--server <command>] [options]", ...lines].join("\n");
+  return ["bun run prove <name> [--quick] [--server <command>] [--beside <command>] [options]", ...lines].join("\n");
 }
 
 const [name, ...args] = process.argv.slice(2);
@@ -31,7 +31,7 @@ if (proof === undefined) stop(usage());
 const numbers = Object.keys(proof.options);
 
 function read(): Record<string, unknown> {
-  const strings = Object.fromEntries([...numbers, "server"].map((key) => [key, { type: "string" as const }]));
+  const strings = Object.fromEntries([...numbers, "server", "beside"].map((key) => [key, { type: "string" as const }]));
   try {
     return parseArgs({ args, options: { ...strings, quick: { type: "boolean" } } }).values;
   } catch (error) {
@@ -49,6 +49,7 @@ const values = Object.fromEntries(
   }),
 );
 if (typeof given["server"] === "string") measure(given["server"]);
+if (typeof given["beside"] === "string") mixWith(given["beside"]);
 if (process.platform !== "linux") stop("The proofs need Linux: they read /proc.");
 for (const name of proof.needs ?? [])
   if (find(name) === null)
