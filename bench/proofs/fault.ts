@@ -6,7 +6,7 @@ import type { Traffic } from "./traffic.ts";
 const RECOVERS_MS = 5000;
 /** A node that is silent for so long stays so. */
 const DEAF_MS = 20_000;
-const REST_MS = 1000;
+const REST_MS = 500;
 
 export interface Fault {
   readonly name: string;

@@ -37,7 +37,7 @@ export const nodes: Proof<"listeners" | "moving" | "seconds" | "kills" | "rounds
   options: {
     listeners: { what: "listeners that move", full: 3000, quick: 150 },
     moving: { what: "percent of them that move in a second", full: 10, quick: 50 },
-    seconds: { what: "how long they only move", full: 20, quick: 3 },
+    seconds: { what: "how long they only move", full: 20, quick: 2 },
     kills: { what: "how often a node is killed", full: 6, quick: 1 },
     rounds: { what: "how often all nodes are restarted in turn", full: 2, quick: 1 },
     seed: { what: "of the moments", full: 1, quick: 1 },

@@ -15,7 +15,7 @@ import { Traffic } from "./traffic.ts";
 const NODES = 2;
 const PRIMARIES = 3;
 /** What has gone away stays away for so long. */
-const AWAY_MS = 3000;
+const AWAY_MS = 2000;
 const POLL_MS = 20;
 const FAILOVER_WITHIN_MS = 30_000;
 
