@@ -3,7 +3,7 @@ import { slotOf } from "../../src/broker/redis/servers.ts";
 import { selectionOf } from "../../src/core/channel.ts";
 import { program } from "../setup/programs.ts";
 import { RedisCluster } from "../setup/redis-cluster.ts";
-import { draft, read, rejection } from "./fixture.ts";
+import { draft, NO_LIMITS, read, rejection } from "./fixture.ts";
 import { startNode, until } from "./redis-fixture.ts";
 
 const ALL = selectionOf(["**"]);
@@ -69,5 +69,34 @@ if (program("redis-server") !== null) {
       await near.ear.until("app mark 2");
       expect((await read(near.broker, ["a"])).messages.map(({ data }) => data)).toEqual(["1", "2"]);
     }, 30_000);
+
+    test("moves a slot key by key: what is refused meanwhile leaves nothing behind, and retention drops nothing untold", async () => {
+      await using cluster = await RedisCluster.start(3);
+      await using near = await startNode(cluster.url, {
+        retention: () => ({ ...NO_LIMITS, count: 2 }),
+      });
+      const kept: string[] = [];
+      const publishBoth = async (data: string): Promise<void> => {
+        const drafts = [draft("a", `${data} a`), draft("b", `${data} b`)];
+        try {
+          await near.broker.publish("app", drafts);
+          kept.push(...drafts.map((one) => one.data));
+        } catch (error) {
+          expect(error).toMatchObject({ type: "unavailable" });
+        }
+        await near.broker.trim();
+      };
+      for (let i = 0; i < 3; i++) await publishBoth(`before ${i}`);
+      const from = cluster.of("app");
+      const to = cluster.servers.find((server) => server !== from)!;
+      let steps = 0;
+      await cluster.move("app", from, to, 1, () => publishBoth(`during ${steps++}`));
+      expect(steps).toBeGreaterThan(8);
+      const { seq } = await until(() => near.broker.publish("app", [draft("c")]));
+      expect(seq).toBe(kept.length + 1);
+      const { messages } = await read(near.broker, ["a", "b"]);
+      expect(messages.map(({ data }) => data)).toEqual(kept.slice(-4));
+      expect(messages.map((message) => message.seq)).toEqual([-4, -3, -2, -1].map((back) => seq + back));
+    }, 60_000);
   });
 }

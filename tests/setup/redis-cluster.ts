@@ -66,13 +66,23 @@ export class RedisCluster implements AsyncDisposable {
     }
   }
 
-  /** Moves an app's slot as `redis-cli --cluster reshard` does: so many keys at a time, while the app goes on. */
-  async move(app: string, from: RedisServer, to: RedisServer, keysAtOnce: number): Promise<void> {
+  /**
+   * Moves an app's slot as `redis-cli --cluster reshard` does: so many keys at a time, while the app goes on. `between` is
+   * done before the first and after each part.
+   */
+  async move(
+    app: string,
+    from: RedisServer,
+    to: RedisServer,
+    keysAtOnce: number,
+    between: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
     const slot = String(slotOf(app));
     const [fromId, toId] = [await from.command("CLUSTER", "MYID"), await to.command("CLUSTER", "MYID")].map(String);
     await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId!);
     await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", toId!);
     for (;;) {
+      await between();
       const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", slot, String(keysAtOnce))) as string[];
       if (keys.length === 0) break;
       await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys);

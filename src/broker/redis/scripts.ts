@@ -11,6 +11,7 @@ import read from "./read.lua" with { type: "text" };
 import renew from "./renew.lua" with { type: "text" };
 import seek from "./seek.lua" with { type: "text" };
 import since from "./since.lua" with { type: "text" };
+import staying from "./staying.lua" with { type: "text" };
 import state from "./state.lua" with { type: "text" };
 import trim from "./trim.lua" with { type: "text" };
 
@@ -30,13 +31,13 @@ export const SCRIPTS = {
   check: script("", known, check),
   head: script(READS, known, head),
   lowest: script(READS, known, matching, lowest),
-  note: script("", known, note),
-  publish: script("", known, publish),
+  note: script("", known, staying, note),
+  publish: script("", known, staying, publish),
   read: script(READS, known, matching, read),
   renew: script("", renew),
   seek: script(READS, known, matching, seek),
   since: script(READS, known, matching, since),
-  trim: script(FREES, known, matching, trim),
+  trim: script(FREES, known, staying, matching, trim),
 } as const satisfies Record<string, Script>;
 
 function script(flags: string, ...parts: readonly string[]): Script {
