@@ -15,6 +15,12 @@ const INDEX_PAGES = 32;
 /** A row that lies anywhere writes a page of its table, and often one of an index. */
 const PAGES_PER_ROW = 1.5;
 
+/** In a single-file build (`scripts/build.ts`) all modules are one at its root, and this one is beside it. */
+const THREAD = new URL(
+  import.meta.path.startsWith("/$bunfs/") ? "broker/checkpoint-thread.js" : "checkpoint-thread.ts",
+  import.meta.url,
+);
+
 const FAULT = {
   begins: "the store's log is not moved into its file, and grows",
   over: "the store's log is moved into its file again",
@@ -79,7 +85,7 @@ export class Checkpoints {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL("checkpoint-thread.ts", import.meta.url));
+    const thread = new Worker(THREAD);
     thread.on("message", (failed: string | null) => this.#attempt(() => this.#done(failed)));
     thread.on("error", (error) => this.#lost(thread, error));
     thread.on("exit", () => this.#lost(thread, "its thread ended"));

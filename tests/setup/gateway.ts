@@ -42,6 +42,8 @@ export interface GatewayOptions {
   readonly preload?: string;
   /** Its limit of descriptors (`ulimit -n`). Default: as this process. */
   readonly descriptors?: number;
+  /** What is run in place of the sources: a single-file build. */
+  readonly program?: string;
   /** A command that makes way for the one that follows it: `["nice"]`. */
   readonly under?: readonly string[];
 }
@@ -113,11 +115,12 @@ export class Gateway implements AsyncDisposable {
   /** Starts the process and waits for nothing. */
   launch(settings: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== null) throw new Error("The gateway is running already.");
-    const { preload, stderr = "pipe", descriptors, under = [] } = this.#options;
+    const { preload, stderr = "pipe", descriptors, program, under = [] } = this.#options;
     const flags = preload === undefined ? [] : ["--preload", preload];
+    const command = program === undefined ? [process.execPath, ...flags, "src/main.ts"] : [program];
     const limited = descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`];
-    this.#child = Bun.spawn([...under, ...limited, process.execPath, ...flags, "src/main.ts"], {
-      cwd: ROOT,
+    this.#child = Bun.spawn([...under, ...limited, ...command], {
+      cwd: program === undefined ? ROOT : this.folder,
       stdin: "ignore",
       stdout: "pipe",
       stderr,
