@@ -3,6 +3,7 @@ import { ApiError } from "../core/errors.ts";
 import { COMMENT_FRAME, gapFrame, join, liveFrame, openFrame } from "../core/frame.ts";
 import { formatPosition, type Position } from "../core/position.ts";
 import { type Feed, FramedPage } from "./feed.ts";
+import type { HubMeter } from "./meter.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** Messages of one read from the store. */
@@ -12,6 +13,9 @@ const READ_WRITES = 16;
 
 export interface CatchUpOptions {
   readonly broker: Pick<Broker, "read">;
+  readonly meter: HubMeter;
+  /** A clock in milliseconds that never goes back. */
+  readonly elapsed: () => number;
   readonly heartbeatMs: number;
   /** Up to where nothing of the feed's selection is missing, in the epoch of its floor. */
   readonly through: (feed: Feed) => number;
@@ -85,10 +89,11 @@ export class CatchUp {
     if (frames.length > 0) {
       parts.push(join(frames));
       subscriber.wrote(frames.at(-1)!.seq);
-      subscriber.replayed += subscriber.told ? 0 : frames.length;
+      replayed(subscriber, frames.length);
     }
     if (feed.hasAfter(subscriber.seq)) return;
     subscriber.live = true;
+    this.#options.meter.catchUps += 1;
     if (!subscriber.told) parts.push(liveFrame(subscriber.replayed));
     subscriber.told = true;
   }
@@ -118,10 +123,15 @@ export class CatchUp {
     const key = formatPosition(after);
     let page = feed.reads.get(key);
     if (page === undefined) {
-      this.#options.spend(READ_WRITES);
-      page = this.#options.broker
+      const { broker, elapsed, meter, spend } = this.#options;
+      spend(READ_WRITES);
+      const fromMs = elapsed();
+      page = broker
         .read(feed.app, feed.selection, after, PAGE_MESSAGES)
-        .then((read) => new FramedPage(read, feed.format))
+        .then((read) => {
+          meter.readSeconds.add((elapsed() - fromMs) / 1000);
+          return new FramedPage(read, feed.format);
+        })
         .catch((error: unknown) => {
           // Once, however many wait for it; that the store is away the broker has told.
           if (!(error instanceof ApiError)) this.#options.report(error, { app: feed.app });
@@ -147,9 +157,10 @@ export class CatchUp {
       parts.push(this.#open(subscriber, gap === null ? page.from : null, recovered));
     }
     if (gap !== null) parts.push(gapFrame(page.from, { ...gap, asked }));
+    if (gap !== null) this.#options.meter.gaps[gap.reason] += 1;
     if (page.count > 0) parts.push(page.bytes);
     if (gap !== null || page.count > 0) subscriber.written = page.last;
-    subscriber.replayed += subscriber.told ? 0 : page.count;
+    replayed(subscriber, page.count);
     subscriber.epoch = page.through.epoch;
     subscriber.seq = page.through.seq;
   }
@@ -168,6 +179,15 @@ export class CatchUp {
       expires_at: subscriber.expiry?.told ?? null,
     });
   }
+}
+
+/** Counts messages of a catch-up. */
+function replayed(subscriber: Subscriber, messages: number): void {
+  const { sent } = subscriber.feed;
+  if (!subscriber.told) subscriber.replayed += messages;
+  subscriber.messages += messages;
+  sent.messages += messages;
+  sent.replayed += messages;
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {

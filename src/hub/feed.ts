@@ -3,6 +3,7 @@ import type { Selection } from "../core/channel.ts";
 import { type Format, type Frame, frameOf, join } from "../core/frame.ts";
 import type { Message } from "../core/message.ts";
 import type { Position } from "../core/position.ts";
+import { Sent } from "./meter.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** What a feed keeps of what it has sent: enough for a listener that was away for a moment. */
@@ -55,8 +56,16 @@ interface Batch {
   readonly bytes: Uint8Array;
   readonly first: number;
   readonly last: number;
+  /** When the first of its messages, or one that was pending with it, was delivered. */
+  readonly deliveredAtMs: number;
   /** Goes on over the slices. A Set's iterator stands deletions and additions: who joins late is behind, and passed. */
   readonly rest: Iterator<Subscriber>;
+}
+
+/** A batch that went round all subscribers. */
+export interface Flushed {
+  readonly messages: number;
+  readonly deliveredAtMs: number;
 }
 
 /**
@@ -79,17 +88,21 @@ export class Feed {
   generation = 0;
   /** Waits for its turn to flush. */
   queued = false;
+  /** What its app's streams were sent. */
+  readonly sent: Sent;
   readonly #budget: LogBudget;
   #log: Frame[] = [];
   #logBytes = 0;
   #sent = 0;
+  #deliveredAtMs = 0;
   #batch: Batch | null = null;
 
-  constructor(app: AppId, selection: Selection, format: Format, budget: LogBudget) {
+  constructor(app: AppId, selection: Selection, format: Format, budget: LogBudget, sent = new Sent()) {
     this.app = app;
     this.selection = selection;
     this.format = format;
     this.#budget = budget;
+    this.sent = sent;
   }
 
   /** From `at` on everything is delivered. What came before the answer is in the log already. */
@@ -113,13 +126,14 @@ export class Feed {
     }
   }
 
-  /** False when the message is known already. */
-  append(frame: Frame): boolean {
+  /** False when the message is known already. `nowMs`, of a clock that never goes back, is told when it was flushed. */
+  append(frame: Frame, nowMs = 0): boolean {
     if (this.floor === null) {
       const last = this.#log.at(-1); // a selection that matches twice delivers twice
       if (last !== undefined && last.epoch === frame.epoch && last.seq >= frame.seq) return false;
     } else if (frame.epoch !== this.floor.epoch || frame.seq <= this.through) return false;
     else this.through = frame.seq;
+    if (this.#sent === this.#log.length) this.#deliveredAtMs = nowMs;
     this.#log.push(frame);
     this.#count(frame.bytes.length);
     if (this.#log.length >= 2 * LOG_MESSAGES || this.#logBytes > LOG_BYTES || this.#overBudget) this.#trim();
@@ -157,15 +171,28 @@ export class Feed {
   /**
    * Hands what is pending to the next subscribers, for as long as `visit` answers that there is room for more; null for
    * one that needs nothing. A batch that is not through goes on with the next call; what is published meanwhile goes into
-   * the next batch.
+   * the next batch. Gives the batch that is through now, if one is.
    */
-  flush(visit: (subscriber: Subscriber, bytes: Uint8Array | null) => boolean): void {
+  flush(visit: (subscriber: Subscriber, bytes: Uint8Array | null) => boolean): Flushed | null {
     const batch = (this.#batch ??= this.#cut());
-    if (batch === null) return;
-    for (let next = batch.rest.next(); next.done !== true; next = batch.rest.next()) {
-      if (!visit(next.value, this.#take(batch, next.value))) return;
+    if (batch === null) return null;
+    const { frames, rest } = batch;
+    let whole = 0; // counted for all at once: one subscriber is some microseconds' work
+    let isThrough = true;
+    for (let next = rest.next(); next.done !== true; next = rest.next()) {
+      const bytes = this.#take(batch, next.value);
+      if (bytes === batch.bytes) {
+        whole += 1;
+        next.value.messages += frames.length;
+      }
+      isThrough = visit(next.value, bytes);
+      if (!isThrough) break;
     }
+    this.sent.messages += whole * frames.length;
+    this.sent.bytes += whole * batch.bytes.length;
+    if (!isThrough) return null;
     this.#batch = null;
+    return { messages: frames.length, deliveredAtMs: batch.deliveredAtMs };
   }
 
   /** What of a batch a subscriber is to be sent; its position moves. */
@@ -176,7 +203,11 @@ export class Feed {
     if (seq < batch.first) return batch.bytes;
     // A subscriber can be ahead of its feed: what it read from the store may not have been announced yet.
     const frames = batch.frames.filter((frame) => frame.seq > seq);
-    return join(frames);
+    const bytes = join(frames);
+    subscriber.messages += frames.length;
+    this.sent.messages += frames.length;
+    this.sent.bytes += bytes.length;
+    return bytes;
   }
 
   /** Gives back what it keeps; it is used no more. */
@@ -197,6 +228,7 @@ export class Feed {
       bytes: join(frames),
       first: frames[0]!.seq,
       last: frames.at(-1)!.seq,
+      deliveredAtMs: this.#deliveredAtMs,
       rest: this.subscribers.values(),
     };
   }

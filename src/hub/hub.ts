@@ -6,6 +6,7 @@ import type { Position } from "../core/position.ts";
 import { CatchUp } from "./catch-up.ts";
 import { Feed, LogBudget } from "./feed.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { HubMeter, Sent } from "./meter.ts";
 import { type Expiry, type Sink, type StreamOptions, Subscriber } from "./subscriber.ts";
 import { Subscribers } from "./subscribers.ts";
 import { Lane, Turns } from "./turns.ts";
@@ -54,6 +55,7 @@ class App {
   /** Everything of what is followed was delivered up to here. */
   mark: Position | null = null;
   streams = 0;
+  readonly sent = new Sent();
 
   constructor(id: AppId) {
     this.id = id;
@@ -67,6 +69,7 @@ class App {
  * before it, or is told by the gap that carries it. `docs/architecture.md` has the algorithm with its reasons.
  */
 export class Hub implements Listener {
+  readonly meter = new HubMeter();
   readonly #options: HubOptions;
   readonly #apps = new Map<AppId, App>();
   readonly #budget: LogBudget;
@@ -80,7 +83,11 @@ export class Hub implements Listener {
     const shared = {
       ...options,
       through: (feed: Feed) => this.#through(feed),
-      send: (subscriber: Subscriber, bytes: Uint8Array) => this.#send(subscriber, bytes),
+      meter: this.meter,
+      send: (subscriber: Subscriber, bytes: Uint8Array) => {
+        subscriber.feed.sent.bytes += bytes.length;
+        this.#send(subscriber, bytes);
+      },
       again: (subscriber: Subscriber) => this.#enqueue(subscriber),
       failed: (item: Feed | Subscriber, error: unknown) => this.#failed(item, error),
     };
@@ -103,6 +110,12 @@ export class Hub implements Listener {
     return app === undefined ? this.#streams : (this.#apps.get(app)?.streams ?? 0);
   }
 
+  /** How many feeds an app has, and what its streams were sent since the start. */
+  of(app: AppId): { readonly feeds: number; readonly sent: Readonly<Sent> } {
+    const known = this.#apps.get(app);
+    return known === undefined ? { feeds: 0, sent: new Sent() } : { feeds: known.feeds.size, sent: known.sent };
+  }
+
   /** How many streams a message on the channel would reach. */
   count(appId: AppId, channel: string): number {
     return this.#apps.get(appId)?.subscribers.count(channel) ?? 0;
@@ -119,7 +132,7 @@ export class Hub implements Listener {
     const key = keyOf(selection, format);
     let feed = app.feeds.get(key);
     if (feed === undefined) {
-      feed = new Feed(appId, selection, format, this.#budget);
+      feed = new Feed(appId, selection, format, this.#budget, app.sent);
       app.feeds.set(key, feed);
       app.subscribers.add(feed); // before it is followed: what comes meanwhile is not missed
       this.#follow(app, feed);
@@ -128,6 +141,7 @@ export class Hub implements Listener {
     feed.subscribers.add(subscriber);
     app.subscribers.joined(feed);
     app.streams += 1;
+    this.meter.opened += 1;
     this.#streams += 1;
     this.#heartbeat.add(subscriber);
     this.#begin(subscriber);
@@ -194,11 +208,12 @@ export class Hub implements Listener {
   deliver(appId: AppId, messages: readonly Message[]): void {
     const app = this.#apps.get(appId);
     if (app === undefined) return;
+    const nowMs = this.#options.elapsed();
     for (const message of messages) {
       let frames: Frames | null = null; // encoded only where somebody listens
       app.subscribers.visit(message.channel, (feed) => {
         frames ??= new Frames(message);
-        if (feed.append(frames.in(feed.format))) this.#turns.add(app.lane, feed, false);
+        if (feed.append(frames.in(feed.format), nowMs)) this.#turns.add(app.lane, feed, false);
       });
     }
   }
@@ -262,7 +277,11 @@ export class Hub implements Listener {
       this.#turns.spend(1);
       return this.#catchUp.step(item);
     }
-    item.flush(this.#visit);
+    const flushed = item.flush(this.#visit);
+    if (flushed !== null) {
+      this.meter.batchMessages.add(flushed.messages);
+      this.meter.flushSeconds.add((this.#options.elapsed() - flushed.deliveredAtMs) / 1000);
+    }
     if (item.pending) this.#turns.add(this.#app(item.app).lane, item, false);
   }
 
@@ -280,7 +299,9 @@ export class Hub implements Listener {
 
   #send(subscriber: Subscriber, bytes: Uint8Array): void {
     this.#turns.spend(0, bytes.length);
+    subscriber.bytes += bytes.length;
     if (subscriber.sink.write(bytes)) return;
+    this.meter.stalls += 1;
     subscriber.full = true;
     subscriber.live = false;
     subscriber.fullSinceMs = this.#options.elapsed();
@@ -320,6 +341,7 @@ export class Hub implements Listener {
     feed.subscribers.delete(subscriber);
     app.subscribers.left(feed);
     app.streams -= 1;
+    this.meter.closed[reason] += 1;
     this.#streams -= 1;
     if (feed.subscribers.size === 0) {
       app.feeds.delete(keyOf(feed.selection, feed.format));

@@ -76,6 +76,9 @@ export class Subscriber {
   page: FramedPage | null = null;
   reading = false;
   replayed = 0;
+  /** Messages that it was sent, replayed ones included, and all bytes. */
+  messages = 0;
+  bytes = 0;
   /** When its grant ends; a renewal puts another in its place. */
   expiry: Expiry | null;
   /** It was told that the end of its grant is near. */
