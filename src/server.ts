@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { AdminListener } from "./admin.ts";
 import { AgeClock } from "./age-clock.ts";
 import { type OpenedApps, openApps } from "./auth/app.ts";
 import { StreamLimits } from "./auth/limits.ts";
@@ -17,6 +18,7 @@ import { BodyRooms } from "./http/body-room.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
 import { OpenStreams } from "./http/open-streams.ts";
+import { RouteMeter } from "./http/meter.ts";
 import { noted } from "./http/noted.ts";
 import { Probes } from "./http/probe.ts";
 import { Reads } from "./http/reads.ts";
@@ -37,6 +39,8 @@ export interface RunningServer {
   /** Where it listens: `http://127.0.0.1:3000`. */
   readonly url: string;
   readonly port: number;
+  /** Where metrics are: `http://127.0.0.1:9464`. Null while they are nowhere. */
+  readonly adminUrl: string | null;
   readonly apps: OpenedApps;
   /** The log that was given; it counts errors and never throws. */
   readonly log: Log;
@@ -70,6 +74,7 @@ export async function startServer(
   const unexpected = new Unexpected(write);
   const { log } = unexpected;
   const schedule = (run: () => void) => setImmediate(unexpected.guard(run));
+  const meter = new RouteMeter();
   const opened = openApps(settings.apps, !isSharedBroker(settings.broker));
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
@@ -78,6 +83,7 @@ export async function startServer(
     retention: (app) => opened.apps.byId(app)?.retention ?? settings.apps[0]!.retention,
     idempotencyTtlMs: settings.idempotencyTtlMs,
     apps: () => settings.apps.map(({ id }) => id),
+    reconnected: () => (meter.reconnects += 1),
     log,
   });
   try {
@@ -111,6 +117,7 @@ export async function startServer(
       sweep: new Sweep({ hub, streams, rulings, schedule }),
       publishRates: new Rates("messages are taken"),
       openRates: new Rates("streams are opened"),
+      meter,
       clock,
       log,
       unexpected,
@@ -145,15 +152,20 @@ async function listen(
   descriptors: Descriptors | null,
   options: ListenOptions,
 ): Promise<RunningServer> {
-  const { settings, hub, probes, broker, clock, log, unexpected } = gateway;
+  const { settings, hub, probes, broker, clock, log, meter, unexpected } = gateway;
   const listener = await openListener(gateway, options);
   const { server } = listener;
   const guard = guardOf(descriptors, listener, log);
+  const admin = new AdminListener({ gateway, descriptors });
+  let dueAtMs = clock.elapsed() + TICK_MS;
   const ticking = setInterval(
     unexpected.guard(() => {
+      const nowMs = clock.elapsed();
+      meter.lagSeconds.add(Math.max(0, nowMs - dueAtMs) / 1000);
+      dueAtMs = nowMs + TICK_MS;
       hub.tick();
       probes.tick();
-      guard?.look(clock.elapsed());
+      guard?.look(nowMs);
     }),
     TICK_MS,
   );
@@ -169,6 +181,7 @@ async function listen(
     const cut = setTimeout(() => void server.stop(true), ANSWER_MS);
     await server.stop();
     clearTimeout(cut);
+    await admin.stop(); // before the store, for which the next process may wait
     await broker.close();
   }
 
@@ -176,6 +189,9 @@ async function listen(
   return {
     url: server.url.origin,
     port: server.port!,
+    get adminUrl() {
+      return admin.url;
+    },
     apps,
     log,
     stop: () => (stopping ??= stop()),

@@ -1,11 +1,17 @@
 import { version } from "../package.json";
 import type { Settings } from "./config.ts";
 
-/**
- * What is shown at start: lines to paste into another terminal in the same folder. Holds no secret. `made`: files of
- * secrets that were made.
- */
-export function welcome(settings: Settings, port: number, made: readonly string[] = []): string {
+/** What is told of the server that was started. */
+export interface Started {
+  readonly port: number;
+  /** Where metrics are; null where they are nowhere. */
+  readonly adminUrl?: string | null;
+  /** Files of secrets that were made. */
+  readonly made?: readonly string[];
+}
+
+/** What is shown at start: lines to paste into another terminal in the same folder. Holds no secret. */
+export function welcome(settings: Settings, { port, adminUrl = null, made = [] }: Started): string {
   const url = settings.publicUrl ?? `http://${shownHost(settings.host)}:${port}`;
   const [app] = settings.apps;
   const file = app!.secretFile;
@@ -22,6 +28,7 @@ export function welcome(settings: Settings, port: number, made: readonly string[
     `  curl ${authorization} -d channel=news -d data=hello ${url}/chat/send`,
     "",
     `Or open ${url}/ in a browser.`,
+    ...(adminUrl === null ? [] : ["", `Metrics are at ${adminUrl}/metrics`]),
     "",
   ];
   return `${lines.join("\n")}\n`;

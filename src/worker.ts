@@ -30,8 +30,12 @@ export function asWorker(stop: AbortController): Worker | null {
   return { index: Number(given.split(" ")[0]), ready: () => process.send!("ready" satisfies FromWorker) };
 }
 
-/** The settings of one worker: the port is the one that its parent found to be free. */
+/**
+ * The settings of one worker: the port is the one that its parent found to be free. Each has metrics of its own, on the
+ * ports that follow each other from the one that was set.
+ */
 export function ofWorker(settings: Settings): Settings {
-  const [, port] = process.env[WORKER_ENV]!.split(" ");
-  return { ...settings, port: Number(port) };
+  const [index, port] = process.env[WORKER_ENV]!.split(" ").map(Number) as [number, number];
+  const { adminPort } = settings;
+  return { ...settings, port, adminPort: adminPort === "off" || adminPort === 0 ? adminPort : adminPort + index };
 }

@@ -77,6 +77,8 @@ describe("with no settings at all", () => {
       openRate: 0,
       openRatePerIp: 0,
       drainMs: 8000,
+      adminHost: "127.0.0.1",
+      adminPort: 9464,
       logLevel: "info",
     });
     expect(apps).toEqual([

@@ -29,6 +29,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "log.ts": ["config", "http/gateway.ts"],
   "welcome.ts": ["config"],
   "server.ts": [
+    "admin.ts",
     "age-clock.ts",
     "auth",
     "broker/broker.ts",
@@ -40,6 +41,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "hub",
     "listener.ts",
   ],
+  "admin.ts": ["core", "http", "metrics"],
+  metrics: ["broker/broker.ts", "core", "descriptors.ts", "http"],
   "drain.ts": ["hub"],
   "listener.ts": ["accepting.ts", "config", "descriptors.ts", "http"],
   "descriptors.ts": ["accepting.ts", "http/gateway.ts"],

@@ -191,5 +191,7 @@ export interface BrokerOptions {
   readonly apps?: () => readonly AppId[];
   /** Makes the name of a new epoch: 1 to 32 characters of 0-9a-z that no earlier epoch had. Default: ten random ones. */
   readonly newEpoch?: () => string;
+  /** Told when the store can be used again after it could not; of Redis when a lost connection was made again. */
+  readonly reconnected?: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
 }

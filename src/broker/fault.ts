@@ -28,10 +28,12 @@ export class Fault {
     this.#options.log("error", this.#lines.begins, { error: oneLine(error) });
   }
 
-  look(): void {
-    if (this.#sinceMs === null || ++this.#quiet < this.#lines.quietLooks) return;
+  /** True when it is over since now. */
+  look(): boolean {
+    if (this.#sinceMs === null || ++this.#quiet < this.#lines.quietLooks) return false;
     this.#options.log("info", this.#lines.over, { lasted_ms: this.#options.now() - this.#sinceMs });
     this.#sinceMs = null;
+    return true;
   }
 }
 

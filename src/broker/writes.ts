@@ -25,6 +25,7 @@ const CHECK = ["UPDATE node SET checked = checked + 1"];
  */
 export class Writes {
   readonly #db: Database;
+  readonly #options: BrokerOptions;
   readonly #fault: Fault;
   #refusing = false;
   /** A page that a publish needed is damaged: only one that is kept shows that it is not any more. */
@@ -33,6 +34,7 @@ export class Writes {
 
   constructor(db: Database, options: BrokerOptions) {
     this.#db = db;
+    this.#options = options;
     this.#fault = new Fault(LINES, options);
   }
 
@@ -56,7 +58,7 @@ export class Writes {
   /** To be called about once a second. */
   look(): void {
     if (this.#refusing && (!this.#damaged || ++this.#looks % DAMAGED_LOOKS === 0)) this.#try(TRIAL);
-    if (!this.#refusing && !this.#damaged) this.#fault.look();
+    if (!this.#refusing && !this.#damaged && this.#fault.look()) this.#options.reconnected?.();
   }
 
   /** Throws ApiError `unavailable` when the file takes no publish now: only a write shows it. */

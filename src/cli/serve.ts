@@ -43,10 +43,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     code = await serveHere(ofWorker(settings), log, { signal, sharesPort: true }, worker.ready);
   } else if (settings.workers > 1) {
     goOn(log);
-    code = await runWorkers(settings, log, signal, (port) => process.stdout.write(welcome(settings, port)));
+    code = await runWorkers(settings, log, signal, (port) => process.stdout.write(welcome(settings, { port })));
   } else {
-    code = await serveHere(settings, log, { signal }, ({ port, apps }) => {
-      process.stdout.write(welcome(settings, port, apps.made));
+    code = await serveHere(settings, log, { signal }, ({ port, adminUrl, apps }) => {
+      process.stdout.write(welcome(settings, { port, adminUrl, made: apps.made }));
     });
   }
   await close();

@@ -125,6 +125,16 @@ const SCHEMA = Type.Object({
   openRate: count("SOCKET_OPEN_RATE", 0, "Streams of an app that are opened in a second.", ONE_APP),
   openRatePerIp: count("SOCKET_OPEN_RATE_PER_IP", 0, "The same from one IP address.", ONE_APP),
   drainMs: duration("SOCKET_DRAIN", "8s", "How long a stop ends streams and still answers; 0 stops at once.", TIMER),
+  adminHost: text(
+    "host",
+    "SOCKET_ADMIN_HOST",
+    "127.0.0.1",
+    "Address of the listener for `/metrics`; not for the public.",
+  ),
+  adminPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Literal("off")], {
+    ...facts("optionalPort", "SOCKET_ADMIN_PORT", "9464", "Port of the listener for `/metrics`.", {}),
+    default: 9464,
+  }),
   logLevel: text("level", "SOCKET_LOG_LEVEL", "info", "Least level that is logged."),
 });
 

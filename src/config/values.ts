@@ -79,6 +79,12 @@ export const KINDS = {
     parse: (text: string) => (/^[0-9]{1,15}$/.test(text) ? Number(text) : undefined),
     show: String,
   },
+  /** 0 is any free one. */
+  optionalPort: {
+    takes: "a port, or off",
+    parse: (text: string) => (/^(off|[0-9]{1,5})$/.test(text) ? (text === "off" ? text : Number(text)) : undefined),
+    show: String,
+  },
   duration: { takes: "a duration such as 500ms, 15s, 10m, 1h or 2d", parse: parseDuration, show: showDuration },
   size: { takes: "a size such as 64KiB, 1MiB or 1GiB, or a number of bytes", parse: parseSize, show: showSize },
   host: {

@@ -7,6 +7,7 @@ import type { Gateway } from "./gateway.ts";
 export function answerError(gateway: Gateway, request: Request, path: string, error: unknown): Response {
   const headers: Record<string, string> = isForPages(path) ? corsHeaders(gateway, request, null) : {};
   if (error instanceof MethodNotAllowed) headers["Allow"] = error.allow;
+  gateway.meter.errors[error instanceof ApiError ? error.type : "internal"] += 1;
   const log = (requestId: string, unexpected: unknown) =>
     gateway.log("error", "unexpected error", { request: requestId, path, error: unexpected });
   return failure(error, nextRequestId(), log, { headers });

@@ -8,6 +8,7 @@ import type { Hub } from "../hub/hub.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { BodyRooms } from "./body-room.ts";
 import type { Probes } from "./probe.ts";
+import type { RouteMeter } from "./meter.ts";
 import type { Reads } from "./reads.ts";
 import type { Sweep } from "./sweep.ts";
 import type { Unexpected } from "./unexpected.ts";
@@ -46,6 +47,7 @@ export interface Gateway {
   readonly sweep: Sweep;
   readonly publishRates: Rates;
   readonly openRates: Rates;
+  readonly meter: RouteMeter;
   readonly clock: Clock;
   /** Never throws. */
   readonly log: Log;

@@ -8,6 +8,7 @@ import { answerError, MethodNotAllowed } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { health, readiness } from "./health.ts";
 import { page } from "./page.ts";
+import { pathOf, pathStart } from "./path.ts";
 import { renew } from "./renew.ts";
 import { revoke } from "./revoke.ts";
 import { send, sendMulti } from "./send.ts";
@@ -123,18 +124,4 @@ function unknown(): ApiError {
 
 function peerOf(server: Server | null, request: Request): string {
   return server?.requestIP(request)?.address ?? "";
-}
-
-/**
- * The path as it was sent. The URL of a request need not be one: it is made of the `Host` header, which may be missing
- * (HTTP/1.0) or hold anything.
- */
-function pathOf({ url }: Request): string {
-  const start = pathStart(url);
-  return start === -1 ? "/" : url.slice(start).replace(/\?.*$/s, "");
-}
-
-/** Where the path begins in a request's URL; -1 where it has none. */
-function pathStart(url: string): number {
-  return url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
 }

@@ -52,7 +52,15 @@ async function publish(
   const once = onceOf(request, counts);
   if (drafts.length === 0) return [];
   countPublish(gateway, app, network, drafts.length);
-  const receipt = await gateway.broker.publish(app.id, drafts, once);
+  const { broker, clock, meter } = gateway;
+  const fromMs = clock.elapsed();
+  const receipt = await broker.publish(app.id, drafts, once);
+  meter.publishSeconds.add((clock.elapsed() - fromMs) / 1000);
+  if (receipt.repeated === null) {
+    const published = meter.published(app.id);
+    published.publishes += 1;
+    published.messages += drafts.length;
+  }
   const subscribers = receipt.repeated ?? counts;
   return drafts.map((draft, i) => {
     const id = formatPosition({ epoch: receipt.epoch, seq: receipt.seq + i });

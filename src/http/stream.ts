@@ -186,6 +186,8 @@ function refuse(gateway: Gateway, request: Request, error: unknown): Response {
   if (!(error instanceof ApiError)) throw error;
   const reason = passing(error, gateway);
   if (reason === null || request.headers.get("accept")?.includes("text/event-stream") !== true) throw error;
+  gateway.meter.errors[error.type] += 1;
+  gateway.hub.meter.closed[reason] += 1;
   return new Response(closeFrame(reason, true, retryOf(gateway, error.retryAfterMs)), {
     headers: streamHeaders(gateway, request, null, nextRequestId()),
   });

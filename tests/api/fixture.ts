@@ -23,7 +23,7 @@ export async function serve({ settings = {}, apps, log, ...options }: Options = 
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
   const loaded = loadConfig({
     argv: ["--host", "127.0.0.1"],
-    env: { ...env, PORT: "0", SOCKET_BROKER: "memory:", SOCKET_DRAIN: "0", ...settings },
+    env: { ...env, PORT: "0", SOCKET_BROKER: "memory:", SOCKET_DRAIN: "0", SOCKET_ADMIN_PORT: "off", ...settings },
     readFile: () => JSON.stringify({ apps }),
   });
   const unexpected: unknown[] = [];
@@ -50,6 +50,11 @@ export class Server implements AsyncDisposable {
     this.url = running.url;
     this.port = running.port;
     this.unexpected = unexpected;
+  }
+
+  /** Where its metrics are; null while they are nowhere. */
+  get adminUrl(): string | null {
+    return this.#running.adminUrl;
   }
 
   stop(): Promise<void> {

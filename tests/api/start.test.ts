@@ -18,7 +18,14 @@ class Started implements AsyncDisposable {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
-      env: { PATH: process.env["PATH"] ?? "", PORT: "0", SOCKET_HOST: "127.0.0.1", SOCKET_DRAIN: "0", ...env },
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        PORT: "0",
+        SOCKET_HOST: "127.0.0.1",
+        SOCKET_DRAIN: "0",
+        SOCKET_ADMIN_PORT: "off",
+        ...env,
+      },
     });
     void this.#read(this.#child.stdout);
     void this.#read(this.#child.stderr);

@@ -3,8 +3,9 @@ import { mkdtemp, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listen, type Listening } from "../api/listening.ts";
+import { scrape } from "../metrics/scrape.ts";
 import { diskFaults, unwritable } from "../setup/disk.ts";
-import { Gateway, startGateway } from "../setup/gateway.ts";
+import { freePort, Gateway, startGateway } from "../setup/gateway.ts";
 
 const BEGINS = "the store does not take messages: publishes are refused until it does";
 const OVER = "the store takes messages again";
@@ -52,7 +53,8 @@ async function heard(stream: Listening, acknowledged: ReadonlyMap<string, string
 
 describe.each(diskFaults())("$name", (fault) => {
   test("refuses publishes, keeps streams and replay, loses nothing, and is over when its cause is", async () => {
-    const settings = { SOCKET_HISTORY_BYTES: "0" };
+    const adminPort = String(freePort());
+    const settings = { SOCKET_HISTORY_BYTES: "0", SOCKET_ADMIN_PORT: adminPort };
     await using gateway = await startGateway({ settings, under: fault.under });
     const acknowledged = new Map<string, string>();
     await using stream = await (await open(gateway)).live();
@@ -78,6 +80,8 @@ describe.each(diskFaults())("$name", (fault) => {
     await gateway.wrote(OVER);
     expect(gateway.output.split(BEGINS)).toHaveLength(2); // once, however many were refused
     expect(gateway.output.split(OVER)).toHaveLength(2);
+    const { value } = await scrape(`http://127.0.0.1:${adminPort}`);
+    expect(value("service_socket_broker_reconnects_total")).toBe(1);
 
     await heard(stream, acknowledged);
     if (!fault.lasts) return;

@@ -39,6 +39,7 @@ async function start(command: readonly string[]): Promise<Started> {
       SOCKET_PUBLIC_CHANNELS: "news",
       SOCKET_LOG_LEVEL: "error",
       SOCKET_DRAIN: "0",
+      SOCKET_ADMIN_PORT: "off",
     },
   });
   groups.add(child.pid);

@@ -132,6 +132,7 @@ export class Gateway implements AsyncDisposable {
         SOCKET_HOST: "127.0.0.1",
         SOCKET_DATA: join(this.folder, "data"),
         SOCKET_DRAIN: "0",
+        SOCKET_ADMIN_PORT: "off",
         ...this.#options.settings,
         ...settings,
       },
