@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeSettings } from "../src/config.ts";
 import { ERRORS } from "../src/core/errors.ts";
+import { METRICS } from "../src/metrics/table.ts";
 
 const ROOT = join(import.meta.dir, "..");
 
@@ -23,6 +24,10 @@ replace("README.md", "settings", [
 replace("docs/errors.md", "errors", [
   ["Type", "Status", "Message"],
   ...Object.entries(ERRORS).map(([type, { status, message }]) => [code(type), String(status), message]),
+]);
+replace("docs/metrics.md", "metrics", [
+  ["Metric", "Type", "Labels", "What it is"],
+  ...METRICS.map(({ name, type, labels, help }) => [code(name), type, labels.join(", "), help]),
 ]);
 
 function replace(file: string, name: string, rows: readonly (readonly string[])[]): void {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { describeSettings } from "../../src/config.ts";
 import { ERRORS } from "../../src/core/errors.ts";
+import { METRICS } from "../../src/metrics/table.ts";
 import { read, tableOf } from "./markdown.ts";
 
 test("the README's table of settings is that of the code", () => {
@@ -19,4 +20,9 @@ test("the README's rule for names in the settings file holds for every setting",
 test("the table of errors is that of the code", () => {
   const errors = Object.entries(ERRORS).map(([type, { status, message }]) => [type, String(status), message]);
   expect(tableOf(read("docs/errors.md"), "errors")).toEqual(errors);
+});
+
+test("the table of metrics is that of the code", () => {
+  const metrics = METRICS.map(({ name, type, labels, help }) => [name, type, labels.join(", "), help]);
+  expect(tableOf(read("docs/metrics.md"), "metrics")).toEqual(metrics);
 });
