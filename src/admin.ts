@@ -1,9 +1,10 @@
 import type { Server } from "bun";
 import { ApiError } from "./core/errors.ts";
-import { failure, nextRequestId } from "./http/answer.ts";
+import { failure } from "./http/answer.ts";
 import { MethodNotAllowed } from "./http/errors.ts";
 import { health } from "./http/health.ts";
 import { pathOf } from "./http/path.ts";
+import { requestIdOf } from "./http/request-id.ts";
 import { CONTENT_TYPE, exposition } from "./metrics/exposition.ts";
 import { METRICS, type Source } from "./metrics/table.ts";
 
@@ -66,14 +67,14 @@ export class AdminListener {
 
   #answer(request: Request): Response {
     const { log } = this.#source.gateway;
-    const id = nextRequestId();
+    const id = requestIdOf(request);
     try {
       const path = pathOf(request);
       if (path !== "/metrics" && path !== "/healthz") {
         throw new ApiError("not_found", "This listener has `/metrics` and `/healthz`.");
       }
       if (request.method !== "GET" && request.method !== "HEAD") throw new MethodNotAllowed("GET, HEAD");
-      if (path === "/healthz") return health();
+      if (path === "/healthz") return health(request);
       const headers = { "Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "X-Request-Id": id };
       return new Response(exposition(METRICS, this.#source), { headers });
     } catch (error) {

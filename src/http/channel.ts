@@ -3,10 +3,11 @@ import { selectionOf } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { envelope } from "../core/frame.ts";
 import { FOREIGN, formatPosition, parsePosition, type Position } from "../core/position.ts";
-import { nextRequestId, success, successJson } from "./answer.ts";
+import { success, successJson } from "./answer.ts";
 import { askOthers, type Questions } from "./asking.ts";
 import type { Gateway } from "./gateway.ts";
 import { channelOf, queryParameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 import { publisher } from "./send.ts";
 
 const LIST_DEFAULT = 100;
@@ -21,7 +22,7 @@ export async function channelState(gateway: Gateway, request: Request, channel: 
     countsOf(gateway, app.id, [channel]),
   ]);
   const summary = kept ?? { channel, oldest: null, newest: null };
-  return success({ ...stateOf(summary, counts[0]!), complete }, nextRequestId());
+  return success({ ...stateOf(summary, counts[0]!), complete }, requestIdOf(request));
 }
 
 /** `GET /channel/:channel/history?after=&limit=`: what is kept, oldest first. */
@@ -39,7 +40,7 @@ export async function channelHistory(gateway: Gateway, request: Request, channel
   const messages = page.messages.map(envelope).join(",");
   const through = formatPosition(page.through);
   const rest = `"through":"${through}","gap":${JSON.stringify(gap)}`;
-  return successJson(`{"channel":${JSON.stringify(channel)},"messages":[${messages}],${rest}}`, nextRequestId());
+  return successJson(`{"channel":${JSON.stringify(channel)},"messages":[${messages}],${rest}}`, requestIdOf(request));
 }
 
 /** `GET /channels?prefix=&after=&limit=`: channels that hold history or that streams name, in name order. */
@@ -63,7 +64,7 @@ export async function channelList(gateway: Gateway, request: Request): Promise<R
   const { counts, complete } = await countsOf(gateway, app.id, shown);
   const channels = shown.map((name, i) => stateOf(byName.get(name)!, counts[i]!));
   const next = names.length > limit ? shown.at(-1) : null;
-  return success({ channels, next, complete: complete && others.complete }, nextRequestId());
+  return success({ channels, next, complete: complete && others.complete }, requestIdOf(request));
 }
 
 /** How many streams each channel reaches, on all nodes; `complete` unless one is silent. */

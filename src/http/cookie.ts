@@ -2,10 +2,11 @@ import type { App, Apps } from "../auth/app.ts";
 import { grantOfTokens, isRevoked } from "../auth/grant.ts";
 import { verifyToken } from "../auth/token.ts";
 import { ApiError } from "../core/errors.ts";
-import { nextRequestId, success } from "./answer.ts";
+import { success } from "./answer.ts";
 import { corsHeaders } from "./cors.ts";
 import type { Gateway } from "./gateway.ts";
 import { queryParameters, readParameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 import { rfc3339 } from "./subscribe.ts";
 
 /**
@@ -28,7 +29,7 @@ export async function setCookie(gateway: Gateway, request: Request): Promise<Res
   if (NAME.length + token.app.id.length + text.length > MAX_COOKIE_LENGTH) {
     throw new ApiError("parameter_invalid", "The token is longer than what browsers keep in a cookie.", "token");
   }
-  return success({ expires_at: rfc3339(token.expiresAt) }, nextRequestId(), {
+  return success({ expires_at: rfc3339(token.expiresAt) }, requestIdOf(request), {
     ...corsHeaders(gateway, request, token.app),
     "Set-Cookie": cookie(token.app, text, Math.floor((token.expiresAt - now) / 1000)),
   });
@@ -44,7 +45,7 @@ export function dropCookie(gateway: Gateway, request: Request): Response {
   const app = id === undefined ? apps.only : apps.byId(id);
   checkPage(request, app);
   const headers = { ...corsHeaders(gateway, request, app), "Set-Cookie": cookie(app, "", 0) };
-  return success({}, nextRequestId(), headers);
+  return success({}, requestIdOf(request), headers);
 }
 
 const MAX_BODY_BYTES = 8 * 1024;

@@ -1,6 +1,6 @@
 import type { App } from "../auth/app.ts";
 import { ApiError } from "../core/errors.ts";
-import { nextRequestId } from "./answer.ts";
+import { requestIdOf } from "./request-id.ts";
 import type { Gateway } from "./gateway.ts";
 
 /** How long a browser may remember a preflight; Chromium takes at most two hours. */
@@ -52,7 +52,7 @@ export function checkOrigin(request: Request, app: App): void {
 
 /** The answer to OPTIONS; for what pages use also what a preflight asks. */
 export function options(gateway: Gateway, request: Request, path: string, allow: string): Response {
-  const headers: Record<string, string> = { Allow: allow, "X-Request-Id": nextRequestId() };
+  const headers: Record<string, string> = { Allow: allow, "X-Request-Id": requestIdOf(request) };
   const methods = methodsOf(path);
   if (methods !== undefined) {
     Object.assign(headers, corsHeaders(gateway, request, null), {

@@ -1,5 +1,5 @@
 import html from "./page.html" with { type: "text" };
-import { nextRequestId } from "./answer.ts";
+import { requestIdOf } from "./request-id.ts";
 import type { Gateway } from "./gateway.ts";
 
 const text = html as unknown as string; // the types take every .html for a bundle
@@ -25,7 +25,7 @@ function digests(element: "script" | "style"): string {
  * `GET /`: a page to listen and publish by hand. It holds no secret and works without any other host, but for the one of
  * the address that users see: streams are opened there.
  */
-export function page({ settings: { publicUrl } }: Gateway): Response {
+export function page({ settings: { publicUrl } }: Gateway, request: Request): Response {
   const connect = publicUrl === null ? "'self'" : `'self' ${new URL(publicUrl).origin}`;
   return new Response(text, {
     headers: {
@@ -34,7 +34,7 @@ export function page({ settings: { publicUrl } }: Gateway): Response {
       "Referrer-Policy": "no-referrer",
       "X-Content-Type-Options": "nosniff",
       "Cache-Control": "no-cache",
-      "X-Request-Id": nextRequestId(),
+      "X-Request-Id": requestIdOf(request),
     },
   });
 }

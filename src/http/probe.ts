@@ -2,11 +2,11 @@ import { parseDuration } from "../core/duration.ts";
 import { ApiError } from "../core/errors.ts";
 import { closeFrame, probeFrame, type ProbeOpening } from "../core/frame.ts";
 import type { Sink } from "../hub/subscriber.ts";
-import { nextRequestId } from "./answer.ts";
 import { DirectSink } from "./direct.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Parameters } from "./parameters.ts";
 import type { Arrival } from "./stream.ts";
+import { requestIdOf } from "./request-id.ts";
 import { retryOf, streamHeaders } from "./stream-headers.ts";
 
 /** Open at once on a node, whoever opens them: a probe needs no credential, so they must not cost others their streams. */
@@ -135,14 +135,14 @@ export function openProbe(gateway: Gateway, request: Request, parameters: Parame
     forwarded_by: PROXY_HEADERS.filter((name) => request.headers.has(name)),
     address_known: address === undefined ? null : address === arrival.base(),
   };
-  const id = nextRequestId();
+  const id = requestIdOf(request); // what refers to the request keeps it as long as the stream
   const options = { forMs, heartbeatMs: settings.heartbeatMs, retryMs: retryOf(gateway) };
   const sink: DirectSink = new DirectSink({
     opened: () => probes.open(sink, options, opening),
     gone: () => probes.left(sink),
     drained: () => undefined,
-    failed: (error) => log("error", "unexpected error of a probe", { stream: id, error }),
+    failed: (error) => log("error", "unexpected error of a probe", { request: id, error }),
   });
   arrival.liftTimeout();
-  return new Response(sink.body, { headers: { ...streamHeaders(gateway, request, null, id), Connection: "close" } });
+  return new Response(sink.body, { headers: { ...streamHeaders(gateway, request, null), Connection: "close" } });
 }

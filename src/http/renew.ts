@@ -1,12 +1,13 @@
 import { grantOfTokens, isRevoked } from "../auth/grant.ts";
 import { type TokenGrant, verifyToken } from "../auth/token.ts";
 import { ApiError } from "../core/errors.ts";
-import { nextRequestId, success } from "./answer.ts";
+import { success } from "./answer.ts";
 import { checkOrigin, corsHeaders } from "./cors.ts";
 import type { FoundStream } from "./asking.ts";
 import { findStream, streamNotFound } from "./find.ts";
 import type { Gateway } from "./gateway.ts";
 import { readParameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 import { rfc3339 } from "./subscribe.ts";
 
 /** A token is at most some KiB. */
@@ -39,7 +40,7 @@ export async function renew(gateway: Gateway, request: Request): Promise<Respons
     await broker.note(fresh.app.id, rulings.renew({ ...presented!, app: fresh.app }, fresh, id, now));
   }
   const answer = { stream: id, expires_at: rfc3339(fresh.expiresAt) };
-  return success(answer, nextRequestId(), corsHeaders(gateway, request, fresh.app));
+  return success(answer, requestIdOf(request), corsHeaders(gateway, request, fresh.app));
 }
 
 /** The stream, which has a token. Another's stream is answered as one that there is not. */

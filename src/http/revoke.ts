@@ -5,11 +5,12 @@ import { isToken } from "../auth/grant.ts";
 import { MAX_USER_LENGTH, readToken, type TokenGrant } from "../auth/token.ts";
 import type { AppId, Note } from "../broker/broker.ts";
 import { ApiError } from "../core/errors.ts";
-import { nextRequestId, success } from "./answer.ts";
+import { success } from "./answer.ts";
 import { askOthers, silentNode } from "./asking.ts";
 import { findStream, streamNotFound } from "./find.ts";
 import type { Gateway } from "./gateway.ts";
 import { type Parameters, readParameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 import { publisher } from "./send.ts";
 
 /**
@@ -22,7 +23,7 @@ export async function revoke(gateway: Gateway, request: Request): Promise<Respon
   const { kind, name } = named(
     await readParameters(request, { maxBodyBytes, maxJsonDepth, room: gateway.rooms.of(app.id) }),
   );
-  return success(await REVOKE[kind](gateway, app, name), nextRequestId());
+  return success(await REVOKE[kind](gateway, app, name), requestIdOf(request));
 }
 
 interface Ended {

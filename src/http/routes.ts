@@ -77,9 +77,9 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     .get("/streams", ({ request }) => streamList(gateway, request))
     .get("/channels", ({ request }) => channelList(gateway, request))
 
-    .get("/", () => page(gateway))
-    .get("/healthz", () => health())
-    .get("/readyz", () => readiness(gateway));
+    .get("/", ({ request }) => page(gateway, request))
+    .get("/healthz", ({ request }) => health(request))
+    .get("/readyz", ({ request }) => readiness(gateway, request));
 
   const table = app.routes.map(({ method, path }) => ({
     method,

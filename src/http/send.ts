@@ -4,10 +4,11 @@ import type { Once } from "../broker/broker.ts";
 import { ApiError } from "../core/errors.ts";
 import type { Draft } from "../core/message.ts";
 import { formatPosition } from "../core/position.ts";
-import { nextRequestId, successJson } from "./answer.ts";
+import { successJson } from "./answer.ts";
 import { batchFrom, draftFrom, type DraftLimits } from "./draft.ts";
 import type { Gateway } from "./gateway.ts";
 import { type BodyLimits, type Parameters, queryParameters, readParameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 
 /** `POST /chat/send`: one message. `network` looks up where the request comes from. */
 export async function send(gateway: Gateway, request: Request, network: () => string): Promise<Response> {
@@ -15,7 +16,7 @@ export async function send(gateway: Gateway, request: Request, network: () => st
   const limits = limitsOf(gateway, app);
   const draft = draftFrom(await readParameters(request, limits), limits);
   const [message] = await publish(gateway, request, network, app, [draft]);
-  return successJson(message!, nextRequestId());
+  return successJson(message!, requestIdOf(request));
 }
 
 /** `POST /chat/send-multi`: all of the messages or none, with consecutive positions. */
@@ -24,7 +25,7 @@ export async function sendMulti(gateway: Gateway, request: Request, network: () 
   const limits = limitsOf(gateway, app);
   const drafts = batchFrom(await readParameters(request, limits, limits), limits);
   const messages = await publish(gateway, request, network, app, drafts);
-  return successJson(`{"messages":[${messages.join(",")}]}`, nextRequestId());
+  return successJson(`{"messages":[${messages.join(",")}]}`, requestIdOf(request));
 }
 
 /** The app by the secret in the header. */
@@ -60,6 +61,10 @@ async function publish(
     const published = meter.published(app.id);
     published.publishes += 1;
     published.messages += drafts.length;
+  }
+  if (gateway.settings.logLevel === "debug") {
+    const [first, messages] = [formatPosition(receipt), drafts.length];
+    gateway.log("debug", "published", { request: requestIdOf(request), app: app.id, messages, first });
   }
   const subscribers = receipt.repeated ?? counts;
   return drafts.map((draft, i) => {

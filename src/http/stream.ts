@@ -4,17 +4,18 @@ import { type Selection, selectionOf } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { closeFrame, type CloseReason, type Format } from "../core/frame.ts";
 import type { Beginning } from "../hub/subscriber.ts";
-import { nextRequestId } from "./answer.ts";
 import { beginningOf, wantedOf } from "./beginning.ts";
 import { checkCookieOrigin, cookieOf } from "./cookie.ts";
 import { checkOrigin } from "./cors.ts";
 import { DirectSink } from "./direct.ts";
+import { countError } from "./errors.ts";
 import { expiryOf } from "./expiry.ts";
 import type { Gateway } from "./gateway.ts";
 import { OpenStream } from "./open-streams.ts";
 import { repeated } from "./fields.ts";
 import { channelOf, type Parameters, queryParameters } from "./parameters.ts";
 import { isProbe, openProbe } from "./probe.ts";
+import { requestIdOf, streamIdOf } from "./request-id.ts";
 import { refuseSecret } from "./send.ts";
 import { retryOf, streamHeaders } from "./stream-headers.ts";
 import { checkNames } from "./subscribe.ts";
@@ -134,10 +135,12 @@ function open(
 ): Response {
   const { clock, hub, limits, rulings, streams, log } = gateway;
   const { app } = grant;
-  const id = nextRequestId();
-  const headers = streamHeaders(gateway, request, app, id);
+  const id = streamIdOf(request);
+  const headers = streamHeaders(gateway, request, app);
   const stream = new OpenStream(id, grant, clock.now());
   const ageAtMs = ageAtOf(gateway);
+  const openedAtMs = clock.elapsed();
+  const requestId = requestIdOf(request); // what refers to the request keeps it as long as the stream
   const expiry = expiryOf(gateway, grant.expiresAt);
   const forget = () => {
     limits.closed(app, address);
@@ -153,10 +156,22 @@ function open(
         ageAtMs,
         expiry,
         retryMs: retryOf(gateway),
-        onClose: (reason) => {
+        onClose: (reason, { bytes, messages, replayed }) => {
           forget();
           const { kind, tokens } = stream.grant;
-          log("debug", "stream closed", { stream: id, app: app.id, reason, grant: kind, token: tokens.at(-1)?.jti });
+          log("info", "stream closed", {
+            stream: id,
+            request: requestId,
+            app: app.id,
+            reason,
+            grant: kind,
+            token: tokens.at(-1)?.jti,
+            channels: selection.channels.length + selection.patterns.length,
+            duration_ms: Math.round(clock.elapsed() - openedAtMs),
+            messages,
+            replayed,
+            bytes,
+          });
         },
       });
       // The answer may begin a while after the request was admitted.
@@ -165,7 +180,8 @@ function open(
     },
     gone: () => (stream.subscriber === null ? forget() : hub.leave(stream.subscriber)),
     drained: () => stream.subscriber !== null && hub.drained(stream.subscriber),
-    failed: (error) => log("error", "unexpected error of a stream", { stream: id, app: app.id, error }),
+    failed: (error) =>
+      log("error", "unexpected error of a stream", { stream: id, request: requestId, app: app.id, error }),
   });
   liftTimeout();
   // Nothing would end a connection that is kept after the stream and whose other end is gone.
@@ -186,10 +202,10 @@ function refuse(gateway: Gateway, request: Request, error: unknown): Response {
   if (!(error instanceof ApiError)) throw error;
   const reason = passing(error, gateway);
   if (reason === null || request.headers.get("accept")?.includes("text/event-stream") !== true) throw error;
-  gateway.meter.errors[error.type] += 1;
+  countError(gateway, request, error);
   gateway.hub.meter.closed[reason] += 1;
   return new Response(closeFrame(reason, true, retryOf(gateway, error.retryAfterMs)), {
-    headers: streamHeaders(gateway, request, null, nextRequestId()),
+    headers: streamHeaders(gateway, request, null),
   });
 }
 

@@ -2,11 +2,12 @@ import type { AppId } from "../broker/broker.ts";
 import { selects } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
-import { nextRequestId, success } from "./answer.ts";
+import { success } from "./answer.ts";
 import { askOthers } from "./asking.ts";
 import type { Gateway } from "./gateway.ts";
 import type { OpenStream } from "./open-streams.ts";
 import { channelOf, type Parameters, queryParameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 import { publisher } from "./send.ts";
 import { rfc3339 } from "./subscribe.ts";
 
@@ -63,7 +64,7 @@ export async function streamList(gateway: Gateway, request: Request): Promise<Re
     next = last;
     break;
   }
-  return await gateway.reads.run(app.id, async () => success({ streams, next, complete }, nextRequestId()));
+  return await gateway.reads.run(app.id, async () => success({ streams, next, complete }, requestIdOf(request)));
 }
 
 function queryOf(parameters: Parameters): StreamQuery {

@@ -4,9 +4,10 @@ import { MAX_TOKEN_CHANNELS, MAX_USER_LENGTH, mintToken } from "../auth/token.ts
 import { isChannel, isPattern } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { streamPath } from "../core/stream-path.ts";
-import { nextRequestId, success } from "./answer.ts";
+import { success } from "./answer.ts";
 import type { Gateway } from "./gateway.ts";
 import { readParameters, type Parameters } from "./parameters.ts";
+import { requestIdOf } from "./request-id.ts";
 
 /**
  * `POST /channel/subscribe`: a token for channels, and the address with which an EventSource opens their stream.
@@ -38,7 +39,7 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
   }
   return success(
     { channel: channels.length === 1 ? channels[0] : channels, token, expires_at: rfc3339(expiresAt), url: address },
-    nextRequestId(),
+    requestIdOf(request),
   );
 }
 

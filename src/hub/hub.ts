@@ -176,7 +176,9 @@ export class Hub implements Listener {
     if (subscriber.full) return this.#abort(subscriber);
     try {
       // With the time to wait once more: one that was behind may not have been told it yet.
-      subscriber.sink.write(closeFrame(reason, reconnect, reconnect ? subscriber.options.retryMs : undefined));
+      const frame = closeFrame(reason, reconnect, reconnect ? subscriber.options.retryMs : undefined);
+      subscriber.feed.sent.bytes += frame.length;
+      subscriber.sink.write(frame);
       subscriber.sink.end();
     } catch (error) {
       this.#reportOf(subscriber, error);
@@ -352,7 +354,7 @@ export class Hub implements Listener {
         .catch((error: unknown) => this.#options.report(error, { app: app.id }));
     }
     try {
-      subscriber.options.onClose(reason);
+      subscriber.options.onClose(reason, subscriber);
     } catch (error) {
       this.#reportOf(subscriber, error);
     }

@@ -44,7 +44,7 @@ export interface StreamOptions {
   readonly expiry: Expiry | null;
   /** The reconnection time that the listener is given, in milliseconds. */
   readonly retryMs: number;
-  readonly onClose: (reason: CloseReason) => void;
+  readonly onClose: (reason: CloseReason, subscriber: Subscriber) => void;
 }
 
 /**

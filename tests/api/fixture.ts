@@ -132,7 +132,7 @@ export async function read<Data>(response: Response): Promise<Result<Data>> {
   expect(headers.get("Content-Type")).toBe("application/json");
   expect(headers.get("Cache-Control")).toBe("no-store");
   const requestId = headers.get("X-Request-Id");
-  expect(requestId).toMatch(/^[0-9a-z]{10,}$/);
+  expect(requestId).toMatch(/^[\w.-]{8,64}$/);
   const body = (await response.json()) as { code: number; data: Data; message: string; Error: Result<Data>["error"] };
   if (status === 200) {
     expect(body).toEqual({ code: 0, data: body.data, message: "Success", Error: null });
