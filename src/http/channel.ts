@@ -6,12 +6,10 @@ import { FOREIGN, formatPosition, parsePosition, type Position } from "../core/p
 import { success, successJson } from "./answer.ts";
 import { askOthers, type Questions } from "./asking.ts";
 import type { Gateway } from "./gateway.ts";
+import { LIST_DEFAULT, LIST_MOST } from "./lists.ts";
 import { channelOf, queryParameters } from "./parameters.ts";
 import { requestIdOf } from "./request-id.ts";
 import { publisher } from "./send.ts";
-
-const LIST_DEFAULT = 100;
-const LIST_MOST = 1000;
 
 /** `GET /channel/:channel`: who listens now, and what is kept. */
 export async function channelState(gateway: Gateway, request: Request, channel: string): Promise<Response> {

@@ -7,16 +7,17 @@ const text = html as unknown as string; // the types take every .html for a bund
 /** Scripts and styles of the page by their digests (CSP 3, 2.3.1), so that nothing else can run in it. */
 const POLICY = [
   "default-src 'none'",
-  `script-src ${digests("script")}`,
-  `style-src ${digests("style")}`,
+  `script-src ${digests(text, "script")}`,
+  `style-src ${digests(text, "style")}`,
   "img-src data:",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join("; ");
 
-function digests(element: "script" | "style"): string {
-  const found = text.matchAll(new RegExp(`<${element}>([^]*?)</${element}>`, "g"));
+/** Of the elements that stand in a page, as a policy names them. */
+export function digests(page: string, element: "script" | "style"): string {
+  const found = page.matchAll(new RegExp(`<${element}>([^]*?)</${element}>`, "g"));
   const hashes = [...found].map(([, content]) => `'sha256-${Bun.SHA256.hash(content!, "base64")}'`);
   return hashes.length === 0 ? "'none'" : hashes.join(" ");
 }

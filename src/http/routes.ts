@@ -1,4 +1,4 @@
-import { type AnyElysia, Elysia, NotFoundError } from "elysia";
+import { type AnyElysia, type DocumentDecoration, Elysia, NotFoundError } from "elysia";
 import { ApiError } from "../core/errors.ts";
 import type { Addresses } from "./address.ts";
 import { channelHistory, channelList, channelState } from "./channel.ts";
@@ -7,6 +7,13 @@ import { options } from "./cors.ts";
 import { answerError, MethodNotAllowed } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { health, readiness } from "./health.ts";
+import { HIDDEN, openApi } from "./openapi/document.ts";
+import type { Operation } from "./openapi/operation.ts";
+import * as publishing from "./openapi/publishing.ts";
+import * as reading from "./openapi/reading.ts";
+import * as streaming from "./openapi/streaming.ts";
+import * as tokens from "./openapi/tokens.ts";
+import { openApiFile, openApiOrViewer } from "./openapi/viewer.ts";
 import { page } from "./page.ts";
 import { pathOf, pathStart } from "./path.ts";
 import { renew } from "./renew.ts";
@@ -14,10 +21,15 @@ import { revoke } from "./revoke.ts";
 import { send, sendMulti } from "./send.ts";
 import { type Arrival, channelStream, selectionStream } from "./stream.ts";
 import { streamList } from "./streams.ts";
-import { subscribe } from "./subscribe.ts";
+import { longestTtlSeconds, subscribe } from "./subscribe.ts";
 
-/** Bodies are read by the routes themselves, strictly: the framework's own reading is never used. */
-const UNREAD = { parse: "none" } as const;
+/**
+ * What a route says of itself for the OpenAPI document. Bodies and queries are read by the routes themselves, strictly:
+ * the framework's own reading and checking is never used, whose errors would repeat what was sent.
+ */
+function says(detail: Operation | typeof HIDDEN) {
+  return { parse: "none" as const, detail: detail as DocumentDecoration };
+}
 
 /** What would be the state of a channel of that name, and is not: such a name is written with a percent there. */
 const RESERVED = new Map([
@@ -51,35 +63,65 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     })
     .onError(({ error, request }) => answerError(gateway, request, pathOf(request), known(error, request)))
 
-    .post("/chat/send", ({ request, server }) => send(gateway, request, network(server, request)), UNREAD)
-    .post("/chat/send-multi", ({ request, server }) => sendMulti(gateway, request, network(server, request)), UNREAD)
+    .post(
+      "/chat/send",
+      ({ request, server }) => send(gateway, request, network(server, request)),
+      says(publishing.send),
+    )
+    .post(
+      "/chat/send-multi",
+      ({ request, server }) => sendMulti(gateway, request, network(server, request)),
+      says(publishing.sendMulti),
+    )
     .post(
       "/channel/subscribe",
       ({ request, server }) => subscribe(gateway, request, addresses.base(peerOf(server, request), request)),
-      UNREAD,
+      says(tokens.subscribe(longestTtlSeconds(gateway.settings))),
     )
-    .post("/channel/renew", ({ request }) => renew(gateway, request), UNREAD)
-    .post("/channel/revoke", ({ request }) => revoke(gateway, request), UNREAD)
-    .post("/channel/cookie", ({ request }) => setCookie(gateway, request), UNREAD)
-    .delete("/channel/cookie", ({ request }) => dropCookie(gateway, request), UNREAD)
+    .post("/channel/renew", ({ request }) => renew(gateway, request), says(tokens.renew))
+    .post("/channel/revoke", ({ request }) => revoke(gateway, request), says(tokens.revoke))
+    .post("/channel/cookie", ({ request }) => setCookie(gateway, request), says(tokens.setCookie))
+    .delete("/channel/cookie", ({ request }) => dropCookie(gateway, request), says(tokens.dropCookie))
 
-    .get("/stream", ({ request, server }) => selectionStream(gateway, request, arrival(server, request)))
-    .get("/channel/:channel/stream", ({ request, server, params }) =>
-      channelStream(gateway, request, params.channel, arrival(server, request)),
+    .get(
+      "/stream",
+      ({ request, server }) => selectionStream(gateway, request, arrival(server, request)),
+      says(streaming.selectionStream),
+    )
+    .get(
+      "/channel/:channel/stream",
+      ({ request, server, params }) => channelStream(gateway, request, params.channel, arrival(server, request)),
+      says(streaming.channelStream),
     )
 
-    .get("/channel/:channel", ({ request, params }) => {
-      const methods = RESERVED.get(pathOf(request));
-      if (methods !== undefined) throw new MethodNotAllowed(methods);
-      return channelState(gateway, request, params.channel);
-    })
-    .get("/channel/:channel/history", ({ request, params }) => channelHistory(gateway, request, params.channel))
-    .get("/streams", ({ request }) => streamList(gateway, request))
-    .get("/channels", ({ request }) => channelList(gateway, request))
+    .get(
+      "/channel/:channel",
+      ({ request, params }) => {
+        const methods = RESERVED.get(pathOf(request));
+        if (methods !== undefined) throw new MethodNotAllowed(methods);
+        return channelState(gateway, request, params.channel);
+      },
+      says(reading.channelState),
+    )
+    .get(
+      "/channel/:channel/history",
+      ({ request, params }) => channelHistory(gateway, request, params.channel),
+      says(reading.channelHistory),
+    )
+    .get("/streams", ({ request }) => streamList(gateway, request), says(reading.streamList))
+    .get("/channels", ({ request }) => channelList(gateway, request), says(reading.channelList))
 
-    .get("/", ({ request }) => page(gateway, request))
-    .get("/healthz", ({ request }) => health(request))
-    .get("/readyz", ({ request }) => readiness(gateway, request));
+    .get("/", ({ request }) => page(gateway, request), says(HIDDEN))
+    .get("/healthz", ({ request }) => health(request), says(reading.health))
+    .get("/readyz", ({ request }) => readiness(gateway, request), says(reading.readiness))
+    .get("/openapi", ({ request }) => openApiOrViewer(gateway, request, document()), says(HIDDEN))
+    .get("/openapi/:file", ({ request, params }) => openApiFile(request, params.file, document()), says(HIDDEN));
+
+  /** Made when it is first asked for: a start should not wait for it. */
+  let made: string | null = null;
+  function document(): string {
+    return (made ??= openApi(app.routes, gateway.settings.publicUrl));
+  }
 
   const table = app.routes.map(({ method, path }) => ({
     method,

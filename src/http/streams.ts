@@ -5,14 +5,13 @@ import { formatPosition } from "../core/position.ts";
 import { success } from "./answer.ts";
 import { askOthers } from "./asking.ts";
 import type { Gateway } from "./gateway.ts";
+import { LIST_DEFAULT, LIST_MOST } from "./lists.ts";
 import type { OpenStream } from "./open-streams.ts";
 import { channelOf, type Parameters, queryParameters } from "./parameters.ts";
 import { requestIdOf } from "./request-id.ts";
 import { publisher } from "./send.ts";
 import { rfc3339 } from "./subscribe.ts";
 
-const LIST_DEFAULT = 100;
-const LIST_MOST = 1000;
 /** How many streams are looked at before other reads have their turn: about a millisecond. */
 const TURN_STREAMS = 2000;
 /** What another node gives of a page at most, in characters: a stream of many long names takes 10,000. */

@@ -24,8 +24,8 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
   });
   const app = bySecret(gateway.apps, known, parameters);
   const channels = channelsOf(parameters, app.limits.maxChannelsPerStream);
-  const { tokenTtlMs, maxTokenTtlMs } = gateway.settings;
-  const longest = maxTokenTtlMs === 0 ? YEAR_SECONDS : Math.floor(maxTokenTtlMs / 1000);
+  const { tokenTtlMs } = gateway.settings;
+  const longest = longestTtlSeconds(gateway.settings);
   const ttlSeconds = parameters.integer("ttl", 1, longest) ?? Math.max(1, Math.floor(tokenTtlMs / 1000));
   const user = userOf(parameters);
   const now = gateway.clock.now();
@@ -45,6 +45,11 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
 
 /** The secret may stand in the body, so anyone's is read; reading a megabyte of JSON can take 40 ms. */
 const MAX_BODY_BYTES = 64 * 1024;
+
+/** The most that `ttl` takes: a year where no token has a longest life. */
+export function longestTtlSeconds({ maxTokenTtlMs }: Gateway["settings"]): number {
+  return maxTokenTtlMs === 0 ? YEAR_SECONDS : Math.floor(maxTokenTtlMs / 1000);
+}
 
 const YEAR_SECONDS = 366 * 86_400;
 

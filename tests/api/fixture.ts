@@ -4,6 +4,7 @@ import { loadConfig } from "../../src/config.ts";
 import { ERRORS, type ErrorType } from "../../src/core/errors.ts";
 import type { Clock, Log } from "../../src/http/gateway.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
+import { conforms } from "../openapi/document.ts";
 
 export const SECRET = "secret-of-the-default-app-in-these-tests";
 
@@ -91,7 +92,7 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** One answer, checked to be in the API's one shape. */
+/** One answer, checked to be in the API's one shape, and to be one that the OpenAPI document knows. */
 export interface Result<Data> {
   readonly status: number;
   readonly headers: Headers;
@@ -119,7 +120,12 @@ export async function call<Data = unknown>(
   path: string,
   options?: Call,
 ): Promise<Result<Data>> {
-  return read<Data>(await request(place, method, path, options));
+  const response = await request(place, method, path, options);
+  const { status, headers } = response;
+  const body = response.clone();
+  const result = await read<Data>(response);
+  conforms(method, path.replace(/\?.*/s, ""), { status, headers, body: await body.json() });
+  return result;
 }
 
 export function post<Data = unknown>(place: Place, path: string, options?: Call): Promise<Result<Data>> {
