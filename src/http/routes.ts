@@ -8,7 +8,7 @@ import { answerError, MethodNotAllowed } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { health, readiness } from "./health.ts";
 import { HIDDEN, openApi } from "./openapi/document.ts";
-import type { Operation } from "./openapi/operation.ts";
+import type { Most, Operation } from "./openapi/operation.ts";
 import * as publishing from "./openapi/publishing.ts";
 import * as reading from "./openapi/reading.ts";
 import * as streaming from "./openapi/streaming.ts";
@@ -55,6 +55,7 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     };
   }
 
+  const most = mostOf(gateway.settings);
   const app = new Elysia({ strictPath: true })
     .onRequest(({ request, set }) => {
       // So that those who publish have left the connections that the end of the drain would break.
@@ -71,12 +72,12 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     .post(
       "/chat/send-multi",
       ({ request, server }) => sendMulti(gateway, request, network(server, request)),
-      says(publishing.sendMulti),
+      says(publishing.sendMulti(most)),
     )
     .post(
       "/channel/subscribe",
       ({ request, server }) => subscribe(gateway, request, addresses.base(peerOf(server, request), request)),
-      says(tokens.subscribe(longestTtlSeconds(gateway.settings))),
+      says(tokens.subscribe(most)),
     )
     .post("/channel/renew", ({ request }) => renew(gateway, request), says(tokens.renew))
     .post("/channel/revoke", ({ request }) => revoke(gateway, request), says(tokens.revoke))
@@ -86,12 +87,12 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     .get(
       "/stream",
       ({ request, server }) => selectionStream(gateway, request, arrival(server, request)),
-      says(streaming.selectionStream),
+      says(streaming.selectionStream(most)),
     )
     .get(
       "/channel/:channel/stream",
       ({ request, server, params }) => channelStream(gateway, request, params.channel, arrival(server, request)),
-      says(streaming.channelStream),
+      says(streaming.channelStream(most)),
     )
 
     .get(
@@ -158,6 +159,19 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   }
 
   return app;
+}
+
+function mostOf(settings: Gateway["settings"]): Most {
+  const highest = (limit: "maxChannelsPerStream" | "maxBatch" | "replayLimit") => {
+    const limits = settings.apps.map((app) => app.limits[limit]);
+    return limits.includes(0) ? undefined : Math.max(...limits);
+  };
+  return {
+    ttlSeconds: longestTtlSeconds(settings),
+    channels: highest("maxChannelsPerStream"),
+    batch: highest("maxBatch"),
+    replay: highest("replayLimit"),
+  };
 }
 
 function unknown(): ApiError {

@@ -10,17 +10,30 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
+/** To compile a hundred schemas takes a second, and several on a busy machine. */
+const TIMEOUT_MS = 30_000;
+
+function batchOf(messages: number): unknown {
+  return Array.from({ length: messages }, () => ({ channel: "a" }));
+}
+
 function get(path: string, accept?: string): Promise<Response> {
   return request(server, "GET", path, { secret: null, headers: accept === undefined ? {} : { Accept: accept } });
 }
 
 describe("the document", () => {
-  test("is an OpenAPI 3.1 document by the schema of the specification", async () => {
-    const validator = new Validator();
-    const { valid, errors } = await validator.validate(structuredClone(DOCUMENT) as object as Record<string, unknown>);
-    expect([valid, errors]).toEqual([true, undefined]);
-    expect(validator.version).toBe("3.1");
-  });
+  test(
+    "is an OpenAPI 3.1 document by the schema of the specification",
+    async () => {
+      const validator = new Validator();
+      const { valid, errors } = await validator.validate(
+        structuredClone(DOCUMENT) as object as Record<string, unknown>,
+      );
+      expect([valid, errors]).toEqual([true, undefined]);
+      expect(validator.version).toBe("3.1");
+    },
+    TIMEOUT_MS,
+  );
 
   test("has an id of its own, words, and the credentials of every operation", () => {
     expect(OPERATIONS.length).toBeGreaterThan(12);
@@ -35,20 +48,24 @@ describe("the document", () => {
     }
   });
 
-  test("has an example of every body and of every answer, each of which is as its schema says", () => {
-    let examples = 0;
-    for (const { path, operation } of OPERATIONS) {
-      const answers = Object.values(operation.responses).flatMap(({ content }) => Object.values(content));
-      const json = operation.requestBody?.content["application/json"];
-      for (const { schema, example, examples: named } of [...answers, ...(json === undefined ? [] : [json])]) {
-        const values = named === undefined ? [example] : Object.values(named).map(({ value }) => value);
-        expect([path, values.includes(undefined), values.length > 0]).toEqual([path, false, true]);
-        for (const value of values) expect([path, misfit(closed(schema), value)]).toEqual([path, null]);
-        examples += values.length;
+  test(
+    "has an example of every body and of every answer, each of which is as its schema says",
+    () => {
+      let examples = 0;
+      for (const { path, operation } of OPERATIONS) {
+        const answers = Object.values(operation.responses).flatMap(({ content }) => Object.values(content));
+        const json = operation.requestBody?.content["application/json"];
+        for (const { schema, example, examples: named } of [...answers, ...(json === undefined ? [] : [json])]) {
+          const values = named === undefined ? [example] : Object.values(named).map(({ value }) => value);
+          expect([path, values.includes(undefined), values.length > 0]).toEqual([path, false, true]);
+          for (const value of values) expect([path, misfit(closed(schema), value)]).toEqual([path, null]);
+          examples += values.length;
+        }
       }
-    }
-    expect(examples).toBeGreaterThan(100);
-  });
+      expect(examples).toBeGreaterThan(100);
+    },
+    TIMEOUT_MS,
+  );
 
   test("gives every error's status and sentence as the table has them, and leaves out those of no address", () => {
     const told = new Map<string, unknown>();
@@ -101,6 +118,22 @@ describe("/openapi", () => {
     for (const name of ["package.json", "viewer.html", "..%2fpackage.json", "index.js"]) {
       expect((await read(await get(`/openapi/${name}`))).error).toMatchObject({ type: "not_found" });
     }
+  });
+
+  test("tells the limits of the settings: of those that an app may have of its own the highest, and none for none", async () => {
+    const apps = [
+      { id: "shop", secrets: ["secret-of-the-shop-that-is-long-enough-for-it"], max_batch: 7, replay_limit: 0 },
+      { id: "blog", secrets: ["secret-of-the-blog-that-is-long-enough-for-it"], max_batch: 5 },
+    ];
+    await using limited = await serve({ apps, settings: { SOCKET_MAX_TOKEN_TTL: "1m" } });
+    const { paths } = (await (await request(limited, "GET", "/openapi/json")).json()) as typeof DOCUMENT;
+    const body = (path: string) => paths[path]!["post"]!.requestBody!.content["application/json"]!.schema;
+    expect(misfit(body("/chat/send-multi"), batchOf(7))).toBeNull();
+    expect(misfit(body("/chat/send-multi"), batchOf(8))).not.toBeNull();
+    expect(misfit(body("/channel/subscribe"), { channel: "a", ttl: 60 })).toBeNull();
+    expect(misfit(body("/channel/subscribe"), { channel: "a", ttl: 61 })).not.toBeNull();
+    const last = paths["/stream"]!["get"]!.parameters.find(({ name }) => name === "last")!;
+    expect(misfit(last.schema, 1e9)).toBeNull();
   });
 
   test("names the address that users see", async () => {

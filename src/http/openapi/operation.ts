@@ -16,6 +16,16 @@ export interface Operation {
   readonly responses: Part;
 }
 
+/** Limits of the settings that schemas tell: of those that an app may have of its own the highest. Undefined for none. */
+export interface Most {
+  readonly ttlSeconds: number;
+  /** On one stream, and in one token. */
+  readonly channels: number | undefined;
+  readonly batch: number | undefined;
+  /** Messages of a first replay. */
+  readonly replay: number | undefined;
+}
+
 /** What can be asked of an operation; of each the document says which credentials it takes. */
 export const SECRET: readonly Part[] = [{ secret: [] }, { bearer: [] }];
 export const LISTENER: readonly Part[] = [{ token: [] }, { bearer: [] }, { secret: [] }, { cookie: [] }, {}];

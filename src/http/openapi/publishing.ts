@@ -1,6 +1,6 @@
 import { Type } from "@sinclair/typebox";
-import { body, failures, header, type Operation, SECRET, success } from "./operation.ts";
-import { Batch, Draft, DraftForm, EPOCH, Sent } from "./schemas.ts";
+import { body, failures, header, type Most, type Operation, SECRET, success } from "./operation.ts";
+import { batch, Draft, DraftForm, EPOCH, Sent } from "./schemas.ts";
 
 const ANYWHERE =
   "Each parameter may stand in the query string instead of the body; in one place only. One that is not known is ignored.";
@@ -41,9 +41,7 @@ export const send: Operation = {
   },
 };
 
-const BatchJson = Type.Union([Batch, Type.Object({ body: Batch })]);
-
-export const sendMulti: Operation = {
+export const sendMulti = (most: Most): Operation => ({
   operationId: "sendMulti",
   tags: ["Publishing"],
   summary: "Publish several messages",
@@ -51,7 +49,7 @@ export const sendMulti: Operation = {
     "All of them or none, with consecutive ids, at most `SOCKET_MAX_BATCH`. The array is the JSON body itself, `body` in a JSON object, or JSON text as `body` of a form or of the query string. An empty one succeeds and sends nothing.",
   security: SECRET,
   parameters: [ONCE],
-  requestBody: body(BatchJson, [
+  requestBody: body(Type.Union([batch(most), Type.Object({ body: batch(most) })]), [
     { channel: "room.1", data: "hello" },
     { channel: "room.2", event: "joined", data: "ann" },
   ]),
@@ -64,4 +62,4 @@ export const sendMulti: Operation = {
     }),
     ...failures(...ERRORS, "batch_invalid"),
   },
-};
+});

@@ -1,5 +1,6 @@
 import { type TSchema, Type } from "@sinclair/typebox";
 import { MAX_TOKEN_CHANNELS, MAX_USER_LENGTH } from "../../auth/token.ts";
+import type { Most } from "./operation.ts";
 
 /** Ids in examples. */
 export const EPOCH = "k3v9x2m7qa";
@@ -76,7 +77,11 @@ export const DraftForm = Type.Object({
   data: Type.Optional(Type.String({ description: "The text; it is never parsed.", examples: ["hello"] })),
 });
 
-export const Batch = Type.Array(Draft, { description: "At most `SOCKET_MAX_BATCH` messages." });
+export const batch = ({ batch: maxItems }: Most) =>
+  Type.Array(Draft, {
+    description: "At most `SOCKET_MAX_BATCH` messages.",
+    ...(maxItems !== undefined && { maxItems }),
+  });
 
 export const Sent = Type.Object({
   id: Id,
@@ -88,27 +93,23 @@ export const Sent = Type.Object({
   }),
 });
 
-export const Channels = Type.Union([
-  NameOrPattern,
-  Type.Array(NameOrPattern, { minItems: 1, maxItems: MAX_TOKEN_CHANNELS }),
-]);
+const channels = (maxItems: number) =>
+  Type.Union([NameOrPattern, Type.Array(NameOrPattern, { minItems: 1, maxItems })]);
 
-const ttl = (longestSeconds: number) =>
-  Type.Integer({
+/** Of a form a member that is there has a value. */
+export function subscription(most: Most, form: boolean): TSchema {
+  const may = (schema: TSchema) => (form ? Type.Optional(schema) : optional(schema));
+  const ttl = Type.Integer({
     minimum: 1,
-    maximum: longestSeconds,
+    maximum: most.ttlSeconds,
     description: "Seconds, at most `SOCKET_MAX_TOKEN_TTL`; `SOCKET_TOKEN_TTL` by default.",
-    examples: [Math.min(3600, longestSeconds)],
   });
-
-export const subscription = (longestSeconds: number) =>
-  Type.Object({ channel: Channels, ttl: optional(ttl(longestSeconds)), user: optional(User) });
-
-export const subscriptionForm = (longestSeconds: number) =>
-  Type.Object({ channel: Channels, ttl: Type.Optional(ttl(longestSeconds)), user: Type.Optional(User) });
+  const channel = channels(Math.min(most.channels ?? MAX_TOKEN_CHANNELS, MAX_TOKEN_CHANNELS));
+  return Type.Object({ channel, ttl: may(ttl), user: may(User) });
+}
 
 export const Address = Type.Object({
-  channel: Channels,
+  channel: channels(MAX_TOKEN_CHANNELS),
   token: Token,
   expires_at: Time,
   url: Type.String({ format: "uri", description: "The stream, ready for an EventSource." }),

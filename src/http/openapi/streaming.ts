@@ -1,5 +1,15 @@
 import { Type } from "@sinclair/typebox";
-import { failures, header, LISTENER, type Operation, type Part, path, query, response } from "./operation.ts";
+import {
+  failures,
+  header,
+  LISTENER,
+  type Most,
+  type Operation,
+  type Part,
+  path,
+  query,
+  response,
+} from "./operation.ts";
 import { EPOCH, Id, Name, NameOrPattern, STREAM, Token } from "./schemas.ts";
 
 const EXAMPLE = `retry: 3172
@@ -33,7 +43,7 @@ const Since = Type.Union([
   Type.String({ format: "date-time", description: "RFC 3339." }),
 ]);
 
-const PARAMETERS: readonly Part[] = [
+const parameters = ({ replay }: Most): readonly Part[] => [
   query("token", Token),
   query("app", Type.String({ examples: ["default"] }), {
     description: "The app's id; needed for public channels where there are several apps.",
@@ -47,6 +57,7 @@ const PARAMETERS: readonly Part[] = [
     "last",
     Type.Integer({
       minimum: 0,
+      ...(replay !== undefined && { maximum: replay }),
       description: "On a first connect: so many of the newest messages, at most `SOCKET_REPLAY_LIMIT`.",
     }),
   ),
@@ -74,17 +85,17 @@ const RESPONSES = {
   ...failures(...ERRORS),
 };
 
-export const channelStream: Operation = {
+export const channelStream = (most: Most): Operation => ({
   operationId: "channelStream",
   tags: ["Streams"],
   summary: "Listen to a channel",
   description: LISTENING,
   security: LISTENER,
-  parameters: [path("channel", Name), ...PARAMETERS],
+  parameters: [path("channel", Name), ...parameters(most)],
   responses: RESPONSES,
-};
+});
 
-export const selectionStream: Operation = {
+export const selectionStream = (most: Most): Operation => ({
   operationId: "selectionStream",
   tags: ["Streams"],
   summary: "Listen to several channels and patterns",
@@ -92,12 +103,16 @@ export const selectionStream: Operation = {
   security: LISTENER,
   parameters: [
     {
-      ...query("channel", Type.Array(NameOrPattern, { minItems: 1 }), {
-        description: "Once or several times, at most `SOCKET_MAX_CHANNELS_PER_STREAM`.",
-      }),
+      ...query(
+        "channel",
+        Type.Array(NameOrPattern, { minItems: 1, ...(most.channels !== undefined && { maxItems: most.channels }) }),
+        {
+          description: "Once or several times, at most `SOCKET_MAX_CHANNELS_PER_STREAM`.",
+        },
+      ),
       required: true,
     },
-    ...PARAMETERS,
+    ...parameters(most),
   ],
   responses: RESPONSES,
-};
+});

@@ -1,5 +1,5 @@
 import { Type } from "@sinclair/typebox";
-import { ANYONE, body, failures, type Operation, query, SECRET, success } from "./operation.ts";
+import { ANYONE, body, failures, type Most, type Operation, query, SECRET, success } from "./operation.ts";
 import {
   Address,
   Cookie,
@@ -12,7 +12,6 @@ import {
   RevocationForm,
   STREAM,
   subscription,
-  subscriptionForm,
   TIME,
   TOKEN,
 } from "./schemas.ts";
@@ -35,8 +34,7 @@ const EXAMPLE = {
   url: `http://localhost:3000/channel/news/stream?token=${TOKEN}`,
 };
 
-/** `longestSeconds` is the most that `ttl` takes. */
-export const subscribe = (longestSeconds: number): Operation => ({
+export const subscribe = (most: Most): Operation => ({
   operationId: "subscribe",
   tags: ["Tokens"],
   summary: "Make a token, and the address of a stream",
@@ -45,9 +43,9 @@ export const subscribe = (longestSeconds: number): Operation => ({
   security: SECRET,
   parameters: [],
   requestBody: body(
-    subscription(longestSeconds),
-    { channel: ["news", "room.*"], ttl: Math.min(3600, longestSeconds), user: "ann" },
-    subscriptionForm(longestSeconds),
+    subscription(most, false),
+    { channel: "room.*", ttl: Math.min(3600, most.ttlSeconds), user: "ann" },
+    subscription(most, true),
   ),
   responses: {
     200: success("The token and the address.", Address, EXAMPLE),
