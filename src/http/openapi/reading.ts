@@ -1,7 +1,20 @@
 import { Type } from "@sinclair/typebox";
 import { LIST_DEFAULT, LIST_MOST } from "../lists.ts";
 import { ANYONE, failures, type Operation, path, query, SECRET, success } from "./operation.ts";
-import { ChannelList, ChannelState, EPOCH, History, Id, Name, Status, STREAM, StreamList, TIME } from "./schemas.ts";
+import {
+  ChannelList,
+  ChannelState,
+  EPOCH,
+  History,
+  Id,
+  Name,
+  NODE,
+  Place,
+  Status,
+  STREAM,
+  StreamList,
+  TIME,
+} from "./schemas.ts";
 
 const ERRORS = ["bad_request", "parameter_invalid", "parameter_repeated", "unauthorized", "unavailable"] as const;
 
@@ -22,7 +35,7 @@ export const channelState: Operation = {
   security: SECRET,
   parameters: [CHANNEL],
   responses: {
-    200: success("The channel now.", ChannelState, STATE),
+    200: success("The channel now.", ChannelState, { ...STATE, complete: true }),
     ...failures(...ERRORS, "channel_invalid", "method_not_allowed"),
   },
 };
@@ -58,7 +71,7 @@ export const channelList: Operation = {
     LIMIT,
   ],
   responses: {
-    200: success("A page.", ChannelList, { channels: [STATE], next: null }),
+    200: success("A page.", ChannelList, { channels: [STATE], next: null, complete: true }),
     ...failures(...ERRORS),
   },
 };
@@ -66,13 +79,13 @@ export const channelList: Operation = {
 export const streamList: Operation = {
   operationId: "streamList",
   tags: ["Reading"],
-  summary: "Who listens on this node",
-  description: "The app's open streams, in the order in which they were opened.",
+  summary: "Who listens",
+  description: "The app's open streams on all nodes, of each node in the order in which they were opened.",
   security: SECRET,
   parameters: [
     query("channel", Name, { description: "Only streams that a message on this channel reaches." }),
     query("user", Type.String({ description: "Only streams of this user." })),
-    query("after", Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: "`next` of a page." })),
+    query("after", Place, { description: "`next` of a page." }),
     LIMIT,
   ],
   responses: {
@@ -80,6 +93,7 @@ export const streamList: Operation = {
       streams: [
         {
           stream: STREAM,
+          node: NODE,
           channels: ["news", "room.*"],
           user: "ann",
           grant: "token",
@@ -91,6 +105,7 @@ export const streamList: Operation = {
         },
       ],
       next: null,
+      complete: true,
     }),
     ...failures(...ERRORS, "channel_invalid"),
   },

@@ -145,16 +145,22 @@ export const RevocationForm = Type.Union(
   }),
 );
 
+/** Of answers that several nodes make together. */
+const Complete = Type.Boolean({ description: "Whether every node has answered; false while one is silent." });
+
 export const Ended = Type.Object({
-  streams: Type.Integer({ minimum: 0, description: "How many were open on this node.", examples: [1] }),
+  streams: Type.Integer({ minimum: 0, description: "How many it ended, on all nodes.", examples: [1] }),
+  complete: Complete,
 });
 
-export const ChannelState = Type.Object({
+const ChannelSummary = Type.Object({
   channel: Name,
-  subscribers: Type.Integer({ minimum: 0, description: "Streams on this node that listen to it.", examples: [2] }),
+  subscribers: Type.Integer({ minimum: 0, description: "Streams that listen to it, on all nodes.", examples: [2] }),
   oldest: orNull(Id),
   newest: orNull(Id),
 });
+
+export const ChannelState = Type.Object({ ...ChannelSummary.properties, complete: Complete });
 
 const Envelope = Type.Object({
   channel: Name,
@@ -179,12 +185,20 @@ export const History = Type.Object({
 });
 
 export const ChannelList = Type.Object({
-  channels: Type.Array(ChannelState),
+  channels: Type.Array(ChannelSummary),
   next: Type.Union([Name, Type.Null()], { description: "What to give as `after` for the next page; null for none." }),
+  complete: Complete,
 });
+
+/** A node of the examples. */
+export const NODE = "c3b1f0a2d4e59687";
+
+/** Where a page of streams ends. */
+export const Place = Type.String({ pattern: "^[0-9a-f]{16}-[0-9]{1,15}$", examples: [`${NODE}-17`] });
 
 const StreamState = Type.Object({
   stream: StreamId,
+  node: Type.String({ description: "Names the node, from its start to its end.", examples: [NODE] }),
   channels: Type.Array(NameOrPattern),
   user: orNull(User),
   grant: Type.Union(["secret", "token", "cookie", "public"].map((kind) => Type.Literal(kind))),
@@ -197,9 +211,8 @@ const StreamState = Type.Object({
 
 export const StreamList = Type.Object({
   streams: Type.Array(StreamState),
-  next: Type.Union([Type.Integer(), Type.Null()], {
-    description: "What to give as `after` for the next page; null for none.",
-  }),
+  next: Type.Union([Place, Type.Null()], { description: "What to give as `after` for the next page; null for none." }),
+  complete: Complete,
 });
 
 export const Status = (word: string) => Type.Object({ status: Type.Literal(word) });

@@ -78,7 +78,7 @@ export const revoke: Operation = {
   parameters: [],
   requestBody: body(Revocation, { user: "mallory" }, RevocationForm),
   responses: {
-    200: success("The revocation is kept and the streams have ended.", Ended, { streams: 1 }),
+    200: success("The revocation is kept and the streams have ended.", Ended, { streams: 1, complete: true }),
     ...failures(...BODY_ERRORS, "forbidden", "stream_not_found", "limit_exceeded"),
   },
 };
