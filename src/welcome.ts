@@ -27,7 +27,7 @@ export function welcome(settings: Settings, { port, adminUrl = null, made = [] }
     "Publish, in a third one:",
     `  curl ${authorization} -d channel=news -d data=hello ${url}/chat/send`,
     "",
-    `Or open ${url}/ in a browser.`,
+    `Or open ${url}/console in a browser.`,
     ...(adminUrl === null ? [] : ["", `Metrics are at ${adminUrl}/metrics`]),
     "",
   ];

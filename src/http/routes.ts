@@ -2,6 +2,7 @@ import { type AnyElysia, type DocumentDecoration, Elysia, NotFoundError } from "
 import { ApiError } from "../core/errors.ts";
 import type { Addresses } from "./address.ts";
 import { channelHistory, channelList, channelState } from "./channel.ts";
+import { consolePage, toConsole } from "./console.ts";
 import { dropCookie, setCookie } from "./cookie.ts";
 import { options } from "./cors.ts";
 import { answerError, MethodNotAllowed } from "./errors.ts";
@@ -14,7 +15,6 @@ import * as reading from "./openapi/reading.ts";
 import * as streaming from "./openapi/streaming.ts";
 import * as tokens from "./openapi/tokens.ts";
 import { openApiFile, openApiOrViewer } from "./openapi/viewer.ts";
-import { page } from "./page.ts";
 import { pathOf, pathStart } from "./path.ts";
 import { renew } from "./renew.ts";
 import { revoke } from "./revoke.ts";
@@ -112,7 +112,8 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
     .get("/streams", ({ request }) => streamList(gateway, request), says(reading.streamList))
     .get("/channels", ({ request }) => channelList(gateway, request), says(reading.channelList))
 
-    .get("/", ({ request }) => page(gateway, request), says(HIDDEN))
+    .get("/", ({ request }) => toConsole(request), says(HIDDEN))
+    .get("/console", ({ request }) => consolePage(request), says(HIDDEN))
     .get("/healthz", ({ request }) => health(request), says(reading.health))
     .get("/readyz", ({ request }) => readiness(gateway, request), says(reading.readiness))
     .get("/openapi", ({ request }) => openApiOrViewer(gateway, request, document()), says(HIDDEN))

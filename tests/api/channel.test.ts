@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { call, type History, history, publish, request, serve, type Server } from "./fixture.ts";
+import { call, type History, history, publish, serve, type Server } from "./fixture.ts";
 import { listen } from "./listening.ts";
 
 let server: Server;
@@ -143,13 +143,6 @@ test("health and readiness are told without a secret, in the one shape", async (
   }
 });
 
-test("the page for a browser is open to all and holds no secret", async () => {
-  const page = await request(server, "GET", "/", { secret: null });
-  expect(page.headers.get("Content-Type")).toBe("text/html; charset=utf-8");
-  expect(page.headers.get("Content-Security-Policy")).toContain("default-src 'none'");
-  expect(await page.text()).toContain("<!doctype html>");
-});
-
 test("what a backend reads needs the app's secret", async () => {
   for (const path of ["/channels", "/channel/a", "/channel/a/history", "/channel/a%20b/history?limit=x"]) {
     for (const secret of [null, "wrong"]) {
@@ -158,10 +151,4 @@ test("what a backend reads needs the app's secret", async () => {
       expect(error).toMatchObject({ type: "unauthorized" });
     }
   }
-});
-
-test("the page may open streams at the address that users see, where that is another one", async () => {
-  await using elsewhere = await serve({ settings: { SOCKET_PUBLIC_URL: "https://events.example.com/sse" } });
-  const page = await request(elsewhere, "GET", "/", { secret: null });
-  expect(page.headers.get("Content-Security-Policy")).toContain("connect-src 'self' https://events.example.com");
 });

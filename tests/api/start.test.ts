@@ -85,7 +85,7 @@ for (const [name, env] of [
     await using started = new Started(folder.path, env);
     const listener = await started.shown(LISTENER);
     const publish = await started.shown(PUBLISH);
-    const page = await started.shown(/(http:\/\/127\.0\.0\.1:\d+\/) in a browser/);
+    const page = await started.shown(/(http:\/\/127\.0\.0\.1:\d+\/console) in a browser/);
 
     const data = join(folder.path, "SOCKET_DATA" in env ? env.SOCKET_DATA : "data");
     const secret = (await readFile(join(data, "secret"), "utf8")).trim();
