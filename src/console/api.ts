@@ -66,9 +66,10 @@ export class Api {
   async #ask<Data>(method: string, path: string, headers: Record<string, string>, body?: string): Promise<Data> {
     const { credential } = this;
     if (credential.kind === "secret") headers["Authorization"] = `key=${credential.text}`;
+    const sent = new Headers(headers); // what no header can hold is told as that
     const response = await fetch(`${BASE}${path}`, {
       method,
-      headers,
+      headers: sent,
       ...(body === undefined ? {} : { body }),
       cache: "no-store",
       credentials: "omit",

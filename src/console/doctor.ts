@@ -73,7 +73,7 @@ export class Doctor {
           "li",
           { class: `finding ${level}` },
           element("b", { class: "level" }, LEVELS[level]),
-          element("div", {}, element("h3", {}, title), element("p", {}, detail)),
+          element("div", {}, element("h3", {}, title), element("p", {}, ...withCode(detail))),
         ),
       ),
     );
@@ -84,6 +84,11 @@ const SOURCES = {
   probe: "The gateway sent a probe: its pieces hold nothing of any app.",
   messages: "This page published the pieces itself, on a channel of its own.",
 };
+
+/** What stands between backquotes is code. */
+function withCode(text: string): readonly (string | HTMLElement)[] {
+  return text.split("`").map((part, i) => (i % 2 === 1 ? element("code", {}, part) : part));
+}
 
 /** Sent above, arrived below. */
 function drawPieces(pieces: readonly Piece[]): void {

@@ -8,6 +8,8 @@ export interface Attributes {
   readonly type?: "button";
   readonly role?: string;
   readonly scope?: "row";
+  /** Where it scrolls, so that keys reach it. */
+  readonly tabindex?: "0";
   readonly datetime?: string;
   readonly "aria-label"?: string;
   readonly "data-label"?: string;

@@ -29,12 +29,15 @@ export function isTree(value: Value | undefined): value is readonly Value[] | { 
   return typeof value === "object" && value !== null && !(value instanceof Digits);
 }
 
-/** Members that are shown before the rest is asked for: a message may hold tens of thousands. */
+/** Members that are shown before the rest is asked for: a message may hold tens of thousands, and there are many rows. */
 const MOST_MEMBERS = 100;
-const OPEN_DEPTH = 3;
 
-/** The value as foldable lines. What is folded is not made before it is opened. */
-export function jsonTree(value: Value, name: string | null = null, depth = 0, isLast = true): HTMLElement {
+/** The value as foldable lines, open as far as a hundred members reach. What is folded is not made before it is opened. */
+export function jsonTree(value: Value): HTMLElement {
+  return lines(value, null, true, { left: MOST_MEMBERS });
+}
+
+function lines(value: Value, name: string | null, isLast: boolean, room: { left: number }): HTMLElement {
   const comma = isLast ? null : element("span", { class: "sign" }, ",");
   const label = name === null ? null : element("span", { class: "name" }, `${JSON.stringify(name)}: `);
   if (!isTree(value)) return element("div", { class: "leaf" }, label, leaf(value), comma);
@@ -64,7 +67,7 @@ export function jsonTree(value: Value, name: string | null = null, depth = 0, is
     const until = Math.min(members.length, from + MOST_MEMBERS);
     for (let i = from; i < until; i++) {
       const [key, member] = members[i]!;
-      inner.append(jsonTree(member, key, depth + 1, i === members.length - 1));
+      inner.append(lines(member, key, i === members.length - 1, room));
     }
     if (until === members.length) return;
     const more = button(`${members.length - until} more`, { class: "quiet" }, () => {
@@ -74,7 +77,8 @@ export function jsonTree(value: Value, name: string | null = null, depth = 0, is
     inner.append(more);
   }
   tree.addEventListener("toggle", () => tree.open && inner.childElementCount === 0 && fill(0));
-  if (depth < OPEN_DEPTH) {
+  if (room.left > 0) {
+    room.left -= members.length;
     tree.open = true;
     fill(0);
   }

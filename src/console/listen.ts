@@ -161,7 +161,7 @@ function showApp(opening: string): void {
 function codeBlock(words: string, text: string): HTMLElement {
   const copy = copyButton("Copy", `Copy ${words}`, () => text);
   const head = element("div", { class: "head" }, element("h3", {}, words), copy);
-  return element("div", { class: "block" }, head, element("pre", {}, text));
+  return element("div", { class: "block" }, head, element("pre", { tabindex: "0" }, text));
 }
 
 /** Turns a button that stays pressed; whether it is now. */

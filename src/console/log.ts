@@ -5,6 +5,8 @@ import { isTree, jsonTree, parseJson } from "./json.ts";
 
 /** Rows that are kept, and messages that are held back while paused; the oldest go first. */
 export const MOST_ROWS = 2000;
+/** At 11,000 messages a second a page that made a row of each at once stood still for seconds. */
+const ROWS_A_FRAME = 50;
 const PREVIEW_CHARACTERS = 400;
 
 interface Row {
@@ -21,7 +23,7 @@ export interface LogCounts {
   readonly held: number;
 }
 
-/** What was heard, newest first; drawn at most once a frame, whatever the rate. */
+/** What was heard, newest first. Of a flood only some is drawn as it passes; once it has passed, its newest rows are. */
 export class Log {
   readonly #list: HTMLElement;
   readonly #changed: (counts: LogCounts) => void;
@@ -45,7 +47,7 @@ export class Log {
     if (entry.kind === "message") this.#received++;
     if (this.#paused) this.#held++;
     this.#waiting.push(entry);
-    if (this.#waiting.length > 2 * MOST_ROWS) this.#waiting = this.#waiting.slice(-MOST_ROWS);
+    if (this.#waiting.length > 2 * MOST_ROWS) this.#waiting = newest(this.#waiting);
     this.#draw();
   }
 
@@ -90,9 +92,10 @@ export class Log {
   }
 
   #take(): void {
-    const fresh = this.#waiting.slice(-MOST_ROWS).map((entry) => this.#row(entry));
-    this.#waiting = [];
+    if (this.#waiting.length > MOST_ROWS) this.#waiting = newest(this.#waiting);
+    const fresh = this.#waiting.splice(0, ROWS_A_FRAME).map((entry) => this.#row(entry));
     if (fresh.length === 0) return;
+    if (this.#waiting.length > 0) this.#draw();
     this.#list.prepend(...fresh.map((row) => row.element).toReversed());
     this.#rows.push(...fresh);
     this.#shown += fresh.filter((row) => !row.element.hidden).length;
@@ -129,6 +132,12 @@ export class Log {
         : [entry.kind, entry.words, entry.data];
     return parts.some((part) => part.toLowerCase().includes(this.#wanted));
   }
+}
+
+/** The newest entries, and of what is older no message: a gap is not lost among them. */
+function newest(entries: readonly Entry[]): Entry[] {
+  const older = entries.slice(0, -MOST_ROWS).filter(({ kind }) => kind !== "message");
+  return [...older, ...entries.slice(-MOST_ROWS)];
 }
 
 function head(entry: Entry): readonly HTMLElement[] {

@@ -8,6 +8,17 @@ import { Publish } from "./publish.ts";
 import { Streams } from "./streams.ts";
 
 const KEPT = "service-socket-credential";
+
+/** Null where the browser gives the page none, as some do when they keep no cookies. */
+function tabStorage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+const storage = tabStorage();
+
 const VIEWS = ["listen", "publish", "channels", "streams", "doctor"] as const;
 type View = (typeof VIEWS)[number];
 
@@ -70,12 +81,12 @@ async function enter(typed: string): Promise<void> {
   try {
     const credential = credentialOf(typed);
     await check(credential);
-    if (field("keep").checked) sessionStorage.setItem(KEPT, typed);
+    if (field("keep").checked) storage?.setItem(KEPT, typed);
     field("credential").value = "";
     open(credential);
   } catch (error) {
     at("door").hidden = false;
-    sessionStorage.removeItem(KEPT);
+    storage?.removeItem(KEPT);
     setText(at("refused"), wordsOf(error));
     field("credential").focus();
   }
@@ -93,12 +104,12 @@ onSubmit("enter", () => {
 });
 at("without").addEventListener("click", () => void enter(""));
 at("leave").addEventListener("click", () => {
-  sessionStorage.removeItem(KEPT);
+  storage?.removeItem(KEPT);
   location.reload();
 });
 at("plainly").hidden = window.isSecureContext;
 
-const kept = sessionStorage.getItem(KEPT);
+const kept = storage?.getItem(KEPT) ?? null;
 if (kept === null) field("credential").focus();
 else {
   at("door").hidden = true;

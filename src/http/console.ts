@@ -8,7 +8,10 @@ let made: Promise<Bundle> | null = null;
  * none.
  */
 export async function consolePage(request: Request): Promise<Response> {
-  made ??= bundle();
+  made ??= bundle().catch((error: unknown) => {
+    made = null;
+    throw error;
+  });
   const { html, scriptDigest, styleDigest } = await made;
   return new Response(html, {
     headers: {

@@ -152,6 +152,18 @@ function isUsed(path: string): void {
     await page.getByText("2 items").waitFor();
   });
 
+  inBrowser("shows a hundred members of a large message, and the rest when it is asked to", async () => {
+    await using gateway = await startGateway();
+    await using page = await browser.newPage();
+    await publish(gateway, { channel: "news", data: { list: Array.from({ length: 5000 }, (_, i) => ({ i })) } });
+    await enter(page, gateway.url, gateway.secret);
+    await page.getByRole("button", { name: "Listen", exact: true }).click();
+    await page.getByRole("button", { name: "Formatted" }).click();
+    await page.getByRole("button", { name: "4900 more" }).click();
+    await page.getByRole("button", { name: "4800 more" }).waitFor();
+    expect(await page.locator(".json *").count()).toBeLessThan(5000);
+  });
+
   inBrowser("holds back what comes while it is paused, and filters what is there", async () => {
     await using gateway = await startGateway();
     await using page = await browser.newPage();
@@ -394,6 +406,37 @@ function isUsed(path: string): void {
       expect(await Bun.file(`${gateway.folder}/pwned`).exists()).toBe(false);
     } finally {
       await context.close();
+    }
+  });
+
+  inBrowser("is in the single file that `bun build --compile` makes", async () => {
+    await using gateway = await startGateway();
+    const file = `${gateway.folder}/service-socket`;
+    const built = Bun.spawn([process.execPath, "build", "--compile", "src/main.ts", "--outfile", file], {
+      cwd: `${import.meta.dir}/../..`,
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    expect(await built.exited).toBe(0);
+    const own = await (await fetch(`${gateway.url}/console`)).text();
+    await gateway.kill();
+    const env = {
+      PORT: String(gateway.port),
+      APP_SECRET: gateway.secret,
+      SOCKET_HOST: "127.0.0.1",
+      SOCKET_BROKER: "memory:",
+    };
+    const child = Bun.spawn([file], { cwd: gateway.folder, env, stdio: ["ignore", "pipe", "ignore"] });
+    try {
+      await child.stdout.getReader().read(); // its start-up text: it listens
+      const page = await browser.newPage();
+      const wrong = wrongIn(page);
+      await enter(page, gateway.url, gateway.secret);
+      expect(await (await fetch(`${gateway.url}/console`)).text()).toBe(own);
+      expect(wrong).toEqual([]);
+      await page.close();
+    } finally {
+      child.kill();
+      await child.exited;
     }
   });
 
