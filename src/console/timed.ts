@@ -39,12 +39,16 @@ export interface Observation {
 /** For so long pieces come densely; then it is quiet but for heartbeats, as on a real stream. */
 const DENSE_MS = 3000;
 const SPACING_MS = 200;
+/** One channel for all who look, so that looking leaves no further one in the list. */
+const CHANNEL = "service-socket.doctor";
 /** What comes so late after the end is not waited for. */
 const GRACE_MS = 5000;
 
 interface Timed {
   readonly response: Response;
   readonly given: string | null;
+  /** Tells the pieces of this page from another's. */
+  readonly run: string;
   /** The sent time of an event, null where it is none of ours. */
   sentMs(event: string, data: string): number | null;
 }
@@ -70,7 +74,7 @@ export async function observe(
 
   const timed = (await openProbe(forMs, signal)) ?? (await openMessages(api, signal));
   const openedMs = since();
-  if (timed.given !== null) publishing = publishTicks(api, timed.given, forMs, since, signal);
+  if (timed.given !== null) publishing = publishTicks(api, timed.run, forMs, since, signal);
   const over = AbortSignal.timeout(Math.max(0, forMs - since()));
   try {
     for await (const { event, data } of eventsOf(
@@ -116,6 +120,7 @@ async function openProbe(forMs: number, signal: AbortSignal): Promise<Timed | nu
   return {
     response,
     given: null,
+    run: "",
     sentMs: (event, data) => (event === "socket:probe" ? (JSON.parse(data) as { sent_ms: number }).sent_ms : null),
   };
 }
@@ -123,12 +128,13 @@ async function openProbe(forMs: number, signal: AbortSignal): Promise<Timed | nu
 async function openMessages(api: Api, signal: AbortSignal): Promise<Timed> {
   if (!api.hasSecret)
     throw new Refusal(401, "This gateway sends no probes, so the page must publish: it takes the app’s secret.");
-  const channel = `service-socket.doctor.${randomHex(6)}`;
-  const { token, url } = await api.subscribe([channel]);
-  const address = addressOf({ channels: [channel], format: "plain", events: [], beginning: "" }, { token });
+  const run = randomHex(6);
+  const { token, url } = await api.subscribe([CHANNEL]);
+  const address = addressOf({ channels: [CHANNEL], format: "plain", events: [], beginning: "" }, { token });
   const response = await openStream(address, signal);
   if (!response.ok) await read(response);
-  return { response, given: url, sentMs: (event, data) => (event === "" ? Number(data) : null) };
+  const sentMs = (_event: string, data: string) => (data.startsWith(`${run} `) ? Number(data.slice(run.length)) : null);
+  return { response, given: url, run, sentMs };
 }
 
 async function openStream(address: string, signal: AbortSignal): Promise<Response> {
@@ -141,15 +147,14 @@ async function openStream(address: string, signal: AbortSignal): Promise<Respons
 
 async function publishTicks(
   api: Api,
-  url: string,
+  run: string,
   forMs: number,
   since: () => number,
   signal: AbortSignal,
 ): Promise<void> {
-  const channel = decodeURIComponent(new URL(url).pathname.split("/").at(-2) ?? "");
   for (const untilMs = Math.min(DENSE_MS, forMs - 1000) + since(); since() < untilMs;) {
     if (signal.aborted) return;
-    const message = { channel, data: String(since()) };
+    const message = { channel: CHANNEL, data: `${run} ${since()}` };
     await Promise.all([
       api.post("/chat/send", JSON.stringify(message)),
       new Promise((resolve) => setTimeout(resolve, SPACING_MS)),
