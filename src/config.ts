@@ -20,7 +20,7 @@ export type { AppSettings, Limits } from "./config/apps.ts";
  * Every setting of a node, checked and frozen. Names carry the unit (`heartbeatMs`, `historyBytes`); of limits 0 means
  * none. What an app may have of its own stands in `apps`; the same name beside it is what holds for apps that set none.
  */
-export type Settings = Omit<Values, "appSecret" | "secretFile"> & {
+export type Settings = Omit<Values, "appSecret" | "secretFile" | "tokenSecrets" | "tokenKeysFile"> & {
   /** At least one. */
   readonly apps: readonly AppSettings[];
 };
@@ -58,7 +58,7 @@ export function loadConfig({ env = {}, argv = [], readFile = refuse }: ConfigSou
   const nameOf = (key: keyof Values): string | undefined => sources.find((givens) => givens.has(key))?.get(key)?.name;
   checkTogether(values, nameOf, file?.apps !== undefined);
 
-  const { appSecret: _secret, secretFile: _file, ...rest } = values;
+  const { appSecret: _secret, secretFile: _file, tokenSecrets: _secrets, tokenKeysFile: _keys, ...rest } = values;
   // A default gives way to a lower limit; a setting that is over it was refused above.
   const tokenTtlMs = Math.min(values.tokenTtlMs, values.maxTokenTtlMs || Infinity);
   const apps =

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { AdminListener } from "./admin.ts";
 import { AgeClock } from "./age-clock.ts";
-import { type OpenedApps, openApps } from "./auth/app.ts";
+import { type OpenedApps, openApps } from "./auth/open-apps.ts";
 import { StreamLimits } from "./auth/limits.ts";
 import { Rates } from "./auth/rates.ts";
 import { Rulings } from "./auth/rulings.ts";
@@ -75,7 +75,7 @@ export async function startServer(
   const { log } = unexpected;
   const schedule = (run: () => void) => setImmediate(unexpected.guard(run));
   const meter = new RouteMeter();
-  const opened = openApps(settings.apps, !isSharedBroker(settings.broker));
+  const opened = openApps(settings.apps, { make: !isSharedBroker(settings.broker) });
   for (const warning of opened.warnings) log("warn", warning);
   const broker = await openBroker(storeAddress(settings), {
     now: clock.now,

@@ -77,6 +77,18 @@ describe("apps of the settings file", () => {
     expect(refusal(`[[apps]]\nid = "${id}"\nsecrets = ["${SECRET}"]`)).toStartWith("apps[0].id in conf.toml: takes ");
   });
 
+  test("each may have keys of its own for tokens; a secret of those that is none is refused by its place", () => {
+    const { apps } = load(`${one(`token_secrets = ["${OTHER}"]\ntoken_keys_file = "keys.json"`)}
+       [[apps]]
+       id = "blog"
+       secrets = ["${SECRET}"]`);
+    expect(apps[0]).toMatchObject({ secrets: [SECRET], tokenSecrets: [OTHER], tokenKeysFile: "keys.json" });
+    expect(apps[1]).toMatchObject({ tokenSecrets: [], tokenKeysFile: null });
+    expect(refusal(one('token_secrets = ["short"]'))).toMatch(
+      /^apps\[0\]\.token_secrets in conf\.toml: takes secrets of 32 (?!.*short)/,
+    );
+  });
+
   test("ids are unique", () => {
     expect(refusal(`${one("")}\n[[apps]]\nid = "shop"\nsecrets = ["${OTHER}"]`)).toBe(
       "apps[1].id in conf.toml: another app is named shop as well",

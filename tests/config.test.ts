@@ -87,6 +87,9 @@ describe("with no settings at all", () => {
         secretsFrom: "data/secret",
         secrets: [],
         secretFile: "data/secret",
+        tokenSecretsFrom: "SOCKET_TOKEN_SECRETS",
+        tokenSecrets: [],
+        tokenKeysFile: null,
         publicChannels: [],
         corsOrigins: ["*"],
         cookieOrigins: [],
@@ -349,6 +352,7 @@ describe("the default app's secret", () => {
 
   test("it cannot be given as a flag, since process lists show flags", () => {
     expect(refusal({ argv: ["--app-secret", SECRET] })).toContain("use APP_SECRET or --secret-file");
+    expect(refusal({ argv: ["--token-secrets", SECRET] })).toContain("use SOCKET_TOKEN_SECRETS or --token-keys-file");
   });
 
   test("APP_SECRET and a secret file cannot stand together", () => {

@@ -1,14 +1,17 @@
 import type { AppId, Retention } from "../broker/broker.ts";
-import { type AppSettings, type Limits, parseSecrets } from "../config/apps.ts";
+import type { Limits } from "../config/apps.ts";
 import { ConfigError } from "../config/error.ts";
-import { type Key, keyOf } from "./key.ts";
-import { loadOrMakeSecret } from "./secret.ts";
+import { type Algorithm, ALGORITHMS, fingerprintOf, type Key, type SigningKey } from "./key.ts";
 
 /** A tenant. Holds keys made of its secrets, never the secrets. */
 export interface App {
   readonly id: AppId;
-  /** The first signs tokens, all are tried to verify one. */
-  readonly keys: readonly [Key, ...Key[]];
+  /** Fingerprints of the secrets that publish. */
+  readonly secrets: ReadonlySet<string>;
+  /** What verifies its tokens: its secrets, or in their place the keys that its settings name for tokens. */
+  readonly keys: readonly Key[];
+  /** The first of them that signs; null where all are public. */
+  readonly signer: SigningKey | null;
   /** Names and patterns of channels that anyone may listen to. */
   readonly publicPatterns: readonly string[];
   /** Origins of pages that may open streams, or `*`. */
@@ -19,35 +22,64 @@ export interface App {
   readonly limits: Limits;
 }
 
+/** The app of a secret, with the secret's fingerprint. */
+export interface SecretOwner {
+  readonly app: App;
+  readonly fingerprint: string;
+}
+
+/** Keys of one app. */
+export interface KeysOfApp {
+  readonly app: App;
+  readonly keys: readonly Key[];
+}
+
 /** All apps of a node. */
 export class Apps {
-  readonly first: App;
   /** The app where there is exactly one, else null. */
   readonly only: App | null;
   /** The apps whose listeners may come with a cookie. */
   readonly withCookies: readonly App[];
+  /** Those for which some app has a key. */
+  readonly algorithms: readonly Algorithm[];
   readonly #byId: ReadonlyMap<string, App>;
-  readonly #byDigest: ReadonlyMap<string, App>;
+  readonly #bySecret: ReadonlyMap<string, SecretOwner>;
+  readonly #byKid: ReadonlyMap<string, KeysOfApp>;
 
-  /** `digests` are those of `digestOf`, each with its app. `openApps` makes both from settings. */
-  constructor(apps: readonly [App, ...App[]], digests: ReadonlyMap<string, App>) {
-    this.first = apps[0];
+  /** `secrets` are the owners of secrets by their fingerprints. `openApps` makes both from settings. */
+  constructor(apps: readonly [App, ...App[]], secrets: ReadonlyMap<string, SecretOwner>) {
     this.only = apps.length === 1 ? apps[0] : null;
     this.withCookies = apps.filter(({ cookieOrigins }) => cookieOrigins.length > 0);
+    this.algorithms = ALGORITHMS.filter((one) => apps.some(({ keys }) => keys.some((key) => key.algorithm === one)));
     this.#byId = new Map(apps.map((app) => [app.id, app]));
-    this.#byDigest = digests;
+    this.#bySecret = secrets;
+    this.#byKid = kidsOf(apps);
   }
 
   /**
    * The app that a secret names, or null. What is compared is a digest, so that the time it takes tells nothing about
    * how much of a guess was right.
    */
-  bySecret(secret: string): App | null {
-    return this.#byDigest.get(digestOf(secret)) ?? null;
+  bySecret(secret: string): SecretOwner | null {
+    return this.#bySecret.get(fingerprintOf(secret)) ?? null;
   }
 
   byId(id: string): App | null {
     return this.#byId.get(id) ?? null;
+  }
+
+  /** What the `kid` of a token names: an app, with all of its keys, or a key of one. */
+  byKid(kid: string): KeysOfApp | null {
+    return this.#byKid.get(kid) ?? null;
+  }
+
+  /** Some app's keys for an algorithm: what a token of no app is held against, so that it is answered as any other. */
+  decoys(algorithm: string): readonly Key[] {
+    for (const { keys } of this) {
+      const found = keys.filter((key) => key.algorithm === algorithm);
+      if (found.length > 0) return found;
+    }
+    return [];
   }
 
   /** In the order of the settings. */
@@ -56,66 +88,21 @@ export class Apps {
   }
 }
 
-export interface OpenedApps {
-  readonly apps: Apps;
-  /** Secret files that were made now. */
-  readonly made: readonly string[];
-  /** Sentences for the log. */
-  readonly warnings: readonly string[];
-}
-
-/**
- * Reads or makes the secret files that the settings name and makes every app's keys. Throws ConfigError for a file that
- * holds no secrets, for one that is missing where none may be made, because other nodes take the same, and for a secret
- * that two apps share: a secret names its app.
- */
-export function openApps(settings: readonly AppSettings[], mayMake = true): OpenedApps {
-  const [made, warnings]: [string[], string[]] = [[], []];
-  const digests = new Map<string, App>();
-  const apps: App[] = [];
-  for (const one of settings) {
-    const app = openApp(one, secretsOf(one, mayMake, made, warnings), digests);
-    apps.push(app);
-  }
-  const [first, ...rest] = apps;
-  if (first === undefined) throw new ConfigError("apps", "takes at least one app");
-  return { apps: new Apps([first, ...rest], digests), made, warnings };
-}
-
-function secretsOf(settings: AppSettings, mayMake: boolean, made: string[], warnings: string[]): readonly string[] {
-  const { secretFile } = settings;
-  if (secretFile === null) return settings.secrets;
-  const loaded = loadOrMakeSecret(secretFile, mayMake);
-  if (loaded.made) made.push(secretFile);
-  if (loaded.warning !== null) warnings.push(loaded.warning);
-  return parseSecrets(loaded.text, secretFile);
-}
-
-function openApp(settings: AppSettings, secrets: readonly string[], digests: Map<string, App>): App {
-  const { id, secretsFrom, publicChannels, corsOrigins, cookieOrigins, retention, limits } = settings;
-  const [first, ...rest] = secrets.map((secret) => keyOf(secret, id));
-  if (first === undefined) throw new ConfigError(secretsFrom, `app ${id} has no secret`);
-  const app: App = Object.freeze({
-    id,
-    keys: [first, ...rest] as const,
-    publicPatterns: publicChannels,
-    origins: corsOrigins,
-    cookieOrigins,
-    retention,
-    limits,
-  });
-  for (const secret of secrets) {
-    const digest = digestOf(secret);
-    const other = digests.get(digest);
-    if (other !== undefined && other !== app) {
-      throw new ConfigError(secretsFrom, `apps ${other.id} and ${id} have the same secret; each takes its own`);
+/** Throws ConfigError where a `kid` would name keys of two apps. */
+function kidsOf(apps: readonly App[]): ReadonlyMap<string, KeysOfApp> {
+  const kids = new Map<string, KeysOfApp>(apps.map((app) => [app.id, { app, keys: app.keys }]));
+  for (const app of apps) {
+    for (const key of app.keys) {
+      if (key.id === null || key.id === app.id) continue;
+      const other = kids.get(key.id);
+      if (other !== undefined && other.app !== app) {
+        throw new ConfigError(
+          "apps",
+          `the \`kid\` ${key.id} is of app ${app.id} and of app ${other.app.id}; it must name one`,
+        );
+      }
+      kids.set(key.id, { app, keys: [...(other?.keys ?? []), key] });
     }
-    digests.set(digest, app);
   }
-  return app;
-}
-
-/** SHA-256 of a secret: 0.15 us with `Bun.SHA256`, 0.4 us with a `CryptoHasher`. */
-function digestOf(secret: string): string {
-  return Bun.SHA256.hash(secret, "base64");
+  return kids;
 }

@@ -15,6 +15,8 @@ export interface Grant {
   readonly expiresAt: number | null;
   /** The token that was presented, and behind it the one that it was renewed with. Empty without a token. */
   readonly tokens: readonly TokenGrant[];
+  /** The fingerprint of the secret that granted it; null where none did. */
+  readonly secret: string | null;
 }
 
 /** What a listener's request holds; null for what is absent. An empty text is something given, and bad. */
@@ -45,8 +47,8 @@ export function authenticatePublisher(apps: Apps, authorization: string | null):
   if (authorization === null) throw refusal(`No secret is given; ${SEND_SECRET}.`);
   const credential = parse(authorization);
   if (credential === null) throw refusal(`The Authorization header is not understood; ${SEND_SECRET}.`);
-  const app = apps.bySecret(credential.value);
-  if (app !== null) return app;
+  const owner = apps.bySecret(credential.value);
+  if (owner !== null) return owner.app;
   if (credential.scheme === "bearer" && isToken(credential.value)) {
     throw refusal(`A token grants listening only; ${SEND_SECRET}.`);
   }
@@ -88,8 +90,11 @@ function grantOf(apps: Apps, request: ListenerRequest): Grant | null {
   if (authorization === null) return cookie === null ? null : cookieGrant(apps, cookie, request);
   const credential = parse(authorization);
   if (credential === null) throw refusal(`The Authorization header is not understood; ${SEND_TOKEN}.`);
-  const app = apps.bySecret(credential.value);
-  if (app !== null) return { app, kind: "secret", allows: () => true, expiresAt: null, tokens: [] };
+  const owner = apps.bySecret(credential.value);
+  if (owner !== null) {
+    const { app, fingerprint } = owner;
+    return { app, kind: "secret", allows: () => true, expiresAt: null, tokens: [], secret: fingerprint };
+  }
   if (credential.scheme === "bearer" && isToken(credential.value)) {
     return tokenGrant(apps, credential.value, request);
   }
@@ -125,14 +130,14 @@ export function grantOfTokens(tokens: readonly [TokenGrant, ...TokenGrant[]]): G
   const { app, expiresAt } = tokens.at(-1)!;
   const allows = (name: string) =>
     tokens.every(({ channels }) => includes(channels, name)) || includes(app.publicPatterns, name);
-  return { app, kind: "token", allows, expiresAt, tokens };
+  return { app, kind: "token", allows, expiresAt, tokens, secret: null };
 }
 
 function publicGrant(apps: Apps, id: string | null): Grant | null {
   const app = id === null ? apps.only : apps.byId(id);
   if (app === null) return null;
   const allows = (name: string) => includes(app.publicPatterns, name);
-  return { app, kind: "public", allows, expiresAt: null, tokens: [] };
+  return { app, kind: "public", allows, expiresAt: null, tokens: [], secret: null };
 }
 
 function includes(granted: readonly string[], wanted: string): boolean {

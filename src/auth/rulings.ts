@@ -49,9 +49,9 @@ export interface Renewed {
  * the same time do not overwrite each other's. Holds no token.
  */
 function renewal(presented: TokenGrant, fresh: TokenGrant, stream: string): Note {
-  const { channels, issuedAt, expiresAt, jti, digest } = fresh;
-  const key = `${RENEWED}${presented.digest} ${digest} ${stream}`;
-  return { key, value: JSON.stringify({ channels, issuedAt, expiresAt, jti }), until: expiresAt };
+  const { channels, issuedAt, expiresAt, jti, digest, key } = fresh;
+  const value = JSON.stringify({ channels, issuedAt, expiresAt, jti, key });
+  return { key: `${RENEWED}${presented.digest} ${digest} ${stream}`, value, until: expiresAt };
 }
 
 /** The digest of the token that a renewal is of; null where a note is none. */
@@ -149,8 +149,8 @@ export class Rulings {
   }
 
   /**
-   * The tokens that stand for a presented one and have not expired, ordered by when they do. They name the same user.
-   * Several do where several pages have the same address.
+   * The tokens that stand for a presented one and have not expired, ordered by when they do, but for those whose key the
+   * app has no more. They name the same user. Several do where several pages have the same address.
    */
   renewals({ app, user, digest }: TokenGrant, now: number): TokenGrant[] {
     const notes = this.#apps.get(app.id)?.byPresented.get(digest) ?? [];
@@ -158,6 +158,7 @@ export class Rulings {
     for (const note of notes) {
       if (note.until <= now) continue;
       const { fresh } = renewedBy(note)!;
+      if (!app.keys.some(({ fingerprint }) => fingerprint === fresh.key)) continue;
       byDigest.set(fresh.digest, { ...fresh, app, user });
     }
     return [...byDigest.values()].sort((one, other) => one.expiresAt - other.expiresAt);

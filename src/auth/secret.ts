@@ -32,12 +32,28 @@ export function loadOrMakeSecret(path: string, mayMake = true): LoadedSecret {
   try {
     const found = read(path);
     if (found !== null) return found;
-    if (!mayMake) throw new ConfigError(path, "there is no such file; all nodes of a Redis take the same secret");
+    if (!mayMake)
+      throw new ConfigError(
+        path,
+        "there is no such file; one is made on a first start only, and not for a Redis, whose nodes all take the same",
+      );
     return make(path);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError(path, `the secret file can be neither read nor made (${codeOf(error) ?? "unknown reason"})`);
   }
+}
+
+/** What a file of keys holds. Throws ConfigError when it cannot be read. */
+export function loadSecret(path: string): LoadedSecret {
+  let loaded: LoadedSecret | null;
+  try {
+    loaded = read(path);
+  } catch (error) {
+    throw new ConfigError(path, `the file cannot be read (${codeOf(error) ?? "unknown reason"})`);
+  }
+  if (loaded !== null) return loaded;
+  throw new ConfigError(path, "there is no such file");
 }
 
 function read(path: string): LoadedSecret | null {

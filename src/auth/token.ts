@@ -1,7 +1,7 @@
 import { isChannel, isPattern } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import type { App, Apps } from "./app.ts";
-import { ALGORITHM, type Claims, headerOf, TokenProblem } from "./key.ts";
+import { type Claims, headerOf, type Key, type SigningKey, TokenProblem } from "./key.ts";
 
 /** The audience of every token. */
 const AUDIENCE = "service-socket";
@@ -42,15 +42,17 @@ export interface TokenGrant {
   readonly jti: string | null;
   /** Names what was signed, where there is no `jti`; cannot be presented in its place. */
   readonly digest: string;
+  /** The fingerprint of the key that verified it. */
+  readonly key: string;
 }
 
-/** A JWT for a listener (RFC 7519), signed with the app's first secret. `expiresAt` is in milliseconds since 1970. */
-export function mintToken({ keys }: Pick<App, "keys">, request: TokenRequest): { token: string; expiresAt: number } {
+/** A JWT for a listener (RFC 7519). `expiresAt` is in milliseconds since 1970. */
+export function mintToken(key: SigningKey, request: TokenRequest): { token: string; expiresAt: number } {
   const { channels, now, ttlSeconds, jti, user, revokedUpTo = null } = request;
   const exp = Math.ceil(now / 1000) + ttlSeconds; // never less than what was asked for
   const iat = Math.max(Math.floor(now / 1000), revokedUpTo === null ? 0 : Math.floor(revokedUpTo / 1000) + 1);
   const claims = { channels: [...channels], aud: AUDIENCE, iat, exp, jti };
-  return { token: keys[0].sign(user === undefined ? claims : { ...claims, sub: user }), expiresAt: exp * 1000 };
+  return { token: key.sign(user === undefined ? claims : { ...claims, sub: user }), expiresAt: exp * 1000 };
 }
 
 /** As `readToken`, and throws ApiError `unauthorized` for a token that has expired as well. */
@@ -66,39 +68,45 @@ export function checkExpiry({ expiresAt }: Pick<TokenGrant, "expiresAt">, now: n
 }
 
 /**
- * Verifies a listener's token, but for whether it has expired: HS256 and nothing else, by any secret of the app that its
- * `kid` names (without `kid`: of the only app), for our audience, with an `exp` that is ahead by at most `maxTtlMs` (0:
- * no limit), and with a list of channels. Throws ApiError `unauthorized`; the detail says what is wrong and never holds a
- * part of the token.
+ * Verifies a listener's token, but for whether it has expired: by a key of the app that its `kid` names, by the key that
+ * it names, or without `kid` by a key of the only app, each for its own algorithm; for our audience, with an `exp` that is
+ * ahead by at most `maxTtlMs` (0: no limit), and with a list of channels. Throws ApiError `unauthorized`; the detail says
+ * what is wrong and never holds a part of the token.
  */
 export function readToken(apps: Apps, token: string, now: number, maxTtlMs: number): TokenGrant {
-  const app = appOf(apps, token);
-  // An unknown app's token goes the same way, so that its answer is that of a wrong signature in every case.
-  const claims = claimsOf(app ?? apps.first, token);
+  const { app, keys } = keysOf(apps, token);
+  const { claims, key } = claimsOf(keys, token);
   if (app === null) throw unknownSignature();
   checkAudience(claims);
-  // Not of the signature, whose last character can be written in four ways (RFC 4648 3.5): a revoked token would be let
-  // in with another.
+  // Not of the signature, whose last character can be written in four ways (RFC 4648 3.5), and of ES256 each in two: a
+  // revoked token would be let in with another.
   const digest = Bun.SHA256.hash(token.slice(0, token.lastIndexOf(".")), "base64");
-  return { app, ...lifeOf(claims, now, maxTtlMs), channels: channelsOf(claims), ...namesOf(claims), digest };
+  return { app, ...lifeOf(claims, now, maxTtlMs), channels: channelsOf(claims), ...namesOf(claims), digest, key };
 }
 
-/** The app that the token says it is of, null when there is none; its signature is not looked at yet. */
-function appOf(apps: Apps, token: string): App | null {
+/**
+ * The keys that may have signed the token, and their app; the signature is not looked at yet. A token that names no app
+ * or key, or an algorithm for which that has none, has some other app's keys and no app: it goes the same way, so that
+ * its answer is that of a wrong signature in every case.
+ */
+function keysOf(apps: Apps, token: string): { readonly app: App | null; readonly keys: readonly Key[] } {
   const { alg, kid } = told(() => headerOf(token));
-  if (alg !== ALGORITHM) throw wrongAlgorithm();
-  if (kid === undefined) {
-    if (apps.only === null) throw refusal("The token does not name its app; its header must have a `kid`.");
-    return apps.only;
+  const algorithm = apps.algorithms.find((one) => one === alg);
+  if (algorithm === undefined) throw wrongAlgorithm(apps);
+  if (kid !== undefined && typeof kid !== "string") throw malformed("its `kid` is no text");
+  if (kid === undefined && apps.only === null) {
+    throw refusal("The token does not name its app; its header must have a `kid`.");
   }
-  if (typeof kid !== "string") throw malformed("its `kid` is no text");
-  return apps.byId(kid);
+  const named = apps.byKid(kid ?? apps.only!.id);
+  const keys = named?.keys.filter((key) => key.algorithm === algorithm) ?? [];
+  if (named === null || keys.length === 0) return { app: null, keys: apps.decoys(algorithm) };
+  return { app: named.app, keys };
 }
 
-function claimsOf(app: App, token: string): Claims {
-  for (const key of app.keys) {
+function claimsOf(keys: readonly Key[], token: string): { readonly claims: Claims; readonly key: string } {
+  for (const key of keys) {
     const claims = told(() => key.verify(token));
-    if (claims !== null) return claims;
+    if (claims !== null) return { claims, key: key.fingerprint };
   }
   throw unknownSignature();
 }
@@ -109,7 +117,7 @@ function told<T>(look: () => T): T {
     return look();
   } catch (error) {
     if (!(error instanceof TokenProblem)) throw error;
-    throw error.kind === "algorithm" ? wrongAlgorithm() : malformed();
+    throw malformed();
   }
 }
 
@@ -180,12 +188,13 @@ function malformed(how?: string): ApiError {
   return refusal(`The token is malformed${how === undefined ? "" : `: ${how}`}.`);
 }
 
-function wrongAlgorithm(): ApiError {
-  return refusal(`The token is signed with an algorithm that is not taken; ${ALGORITHM} is.`);
+function wrongAlgorithm({ algorithms }: Apps): ApiError {
+  const taken = `${algorithms.join(", ")} ${algorithms.length === 1 ? "is" : "are"}`;
+  return refusal(`The token is signed with an algorithm that is not taken; ${taken}.`);
 }
 
 function unknownSignature(): ApiError {
-  return refusal("The token is not signed by a known secret.");
+  return refusal("The token is not signed by a known key.");
 }
 
 function expired(expiresAt: number): ApiError {

@@ -1,4 +1,4 @@
-import { keyOf } from "../auth/key.ts";
+import { secretKey } from "../auth/key.ts";
 import { mintToken } from "../auth/token.ts";
 import { streamPath } from "../core/stream-path.ts";
 import { post, Refusal } from "./api.ts";
@@ -94,16 +94,13 @@ async function ask({ channels, ttlSeconds, user, url, secret }: Wanted): Promise
 }
 
 function sign({ channels, ttlSeconds, user, url, secret }: Wanted, app: string): Made {
-  const { token, expiresAt } = mintToken(
-    { keys: [keyOf(secret, app)] },
-    {
-      channels,
-      user,
-      ttlSeconds: ttlSeconds ?? OFFLINE_TTL_MS / 1000,
-      now: Date.now(),
-      jti: crypto.randomUUID(),
-    },
-  );
+  const { token, expiresAt } = mintToken(secretKey(secret, app), {
+    channels,
+    user,
+    ttlSeconds: ttlSeconds ?? OFFLINE_TTL_MS / 1000,
+    now: Date.now(),
+    jti: crypto.randomUUID(),
+  });
   return {
     channel: channels.length === 1 ? channels[0]! : channels,
     token,

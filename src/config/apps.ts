@@ -29,6 +29,12 @@ export interface AppSettings {
   readonly secrets: readonly string[];
   /** Made on first start when it is missing. Null where `secrets` has them. */
   readonly secretFile: string | null;
+  /** Where its secrets for tokens stand, as in an error. */
+  readonly tokenSecretsFrom: string;
+  /** What signs and verifies tokens in place of `secrets`, which then only publish; the first signs. */
+  readonly tokenSecrets: readonly string[];
+  /** A JWK Set, or public keys in PEM, that verify tokens as well. */
+  readonly tokenKeysFile: string | null;
   readonly publicChannels: readonly string[];
   /** Origins of pages, or `*`. */
   readonly corsOrigins: readonly string[];
@@ -74,6 +80,7 @@ export function defaultApp(values: Values, secretsFrom: string): AppSettings {
     secretsFrom: given ? secretsFrom : secretFile,
     secrets: given ? checkSecrets(values.appSecret, secretsFrom) : [],
     secretFile: given ? null : secretFile,
+    tokenSecretsFrom: "SOCKET_TOKEN_SECRETS",
   });
 }
 
@@ -127,15 +134,18 @@ function fileApp(table: unknown, file: string, where: string, values: Values): A
       secretsFrom: secretFile ?? `${where}secrets in ${file}`,
       secrets: secretFile === undefined ? checkSecrets(secrets, `${where}secrets in ${file}`) : [],
       secretFile: secretFile ?? null,
+      tokenSecretsFrom: `${where}token_secrets in ${file}`,
     },
   );
 }
 
-type Identity = Pick<AppSettings, "id" | "secretsFrom" | "secrets" | "secretFile">;
+type Identity = Pick<AppSettings, "id" | "secretsFrom" | "secrets" | "secretFile" | "tokenSecretsFrom">;
 
 function appOf(values: Values, identity: Identity): AppSettings {
   return {
     ...identity,
+    tokenSecrets: values.tokenSecrets.length === 0 ? [] : checkSecrets(values.tokenSecrets, identity.tokenSecretsFrom),
+    tokenKeysFile: values.tokenKeysFile,
     publicChannels: values.publicChannels,
     corsOrigins: values.corsOrigins,
     cookieOrigins: values.cookieOrigins,

@@ -46,8 +46,8 @@ function size(env: string, shown: string, description: string, extra: Extra = {}
   return Type.Integer({ minimum: 0, ...more, unit: "bytes", default: parseSize(shown) });
 }
 
-function text(kind: KindName, env: string, value: string, description: string) {
-  return Type.String({ ...facts(kind, env, value, description, {}), default: value });
+function text(kind: KindName, env: string, value: string, description: string, extra: Extra = {}) {
+  return Type.String({ ...facts(kind, env, value, description, extra), default: value });
 }
 
 function list(kind: KindName, env: string, value: readonly string[], description: string, extra: Extra = {}) {
@@ -57,8 +57,9 @@ function list(kind: KindName, env: string, value: readonly string[], description
 
 /** A setting that may be left out; `unset` says what holds then. */
 function maybe<T extends TSchema>(schema: T, unset: string) {
-  const { kind, env, description } = schema as T & Facts;
-  return Type.Union([schema, Type.Null()], { kind, env, description, shown: null, unset, default: null });
+  const { kind, env, description, perApp } = schema as T & Facts;
+  const own = perApp === true ? ONE_APP : {};
+  return Type.Union([schema, Type.Null()], { kind, env, description, ...own, shown: null, unset, default: null });
 }
 
 /**
@@ -77,6 +78,14 @@ const SCHEMA = Type.Object({
   secretFile: maybe(
     text("path", "SOCKET_SECRET_FILE", "", "File that holds the secret of the app `default`; made on first start."),
     "`secret` in the data folder",
+  ),
+  tokenSecrets: list("secrets", "SOCKET_TOKEN_SECRETS", [], "Secrets of tokens, in place of those that publish.", {
+    ...ONE_APP,
+    flag: false,
+  }),
+  tokenKeysFile: maybe(
+    text("path", "SOCKET_TOKEN_KEYS_FILE", "", "JWK Set or PEM file of keys that verify tokens.", ONE_APP),
+    "none",
   ),
   broker: text("broker", "SOCKET_BROKER", "sqlite:", "Where messages are kept; `sqlite:` alone is in the data folder."),
   dataFolder: text("path", "SOCKET_DATA", "data", "Folder for what is kept."),

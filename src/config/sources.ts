@@ -116,7 +116,8 @@ function wrong(raw: unknown): string {
 function unknownFlag(name: string): ConfigError {
   const secret = SETTINGS.find((setting) => setting.flag === null && name === `--${setting.fileKey.replace("_", "-")}`);
   if (secret === undefined) return unknown(name, [...BY_FLAG.keys(), CONFIG_FLAG]);
-  return new ConfigError(name, `is no flag, since process lists show flags; use ${secret.env} or --secret-file`);
+  const file = secret.key === "appSecret" ? "--secret-file" : "--token-keys-file";
+  return new ConfigError(name, `is no flag, since process lists show flags; use ${secret.env} or ${file}`);
 }
 
 function unknown(name: string, known: readonly string[], word: string = name): ConfigError {

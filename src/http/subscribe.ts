@@ -1,5 +1,6 @@
 import type { App, Apps } from "../auth/app.ts";
 import { authenticatePublisher } from "../auth/grant.ts";
+import type { SigningKey } from "../auth/key.ts";
 import { MAX_TOKEN_CHANNELS, MAX_USER_LENGTH, mintToken } from "../auth/token.ts";
 import { isChannel, isPattern } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
@@ -31,7 +32,7 @@ export async function subscribe(gateway: Gateway, request: Request, base: string
   const now = gateway.clock.now();
   const jti = crypto.randomUUID();
   const revokedUpTo = user === undefined ? null : gateway.rulings.revokedUpTo(app.id, user);
-  const { token, expiresAt } = mintToken(app, { channels, ttlSeconds, now, jti, user, revokedUpTo });
+  const { token, expiresAt } = mintToken(signerOf(app), { channels, ttlSeconds, now, jti, user, revokedUpTo });
   const address = `${base}${streamPath(channels)}token=${token}`;
   if (address.length > MAX_ADDRESS_LENGTH) {
     const detail = `The channels make an address of more than ${MAX_ADDRESS_LENGTH} characters; name fewer, or a pattern.`;
@@ -62,6 +63,13 @@ function bySecret(apps: Apps, known: App | null, parameters: Parameters): App {
   if (known === null) return authenticatePublisher(apps, secret === undefined ? null : `key=${secret}`);
   if (secret === undefined) return known;
   throw new ApiError("parameter_repeated", "Give either `app_secret` or the Authorization header.", "app_secret");
+}
+
+/** Throws ApiError `forbidden` for an app whose tokens somebody else mints. */
+function signerOf({ signer }: App): SigningKey {
+  if (signer !== null) return signer;
+  const detail = "The app has only public keys for tokens, so none can be made here; mint them with the private key.";
+  throw new ApiError("forbidden", detail);
 }
 
 function channelsOf(parameters: Parameters, most: number): string[] {

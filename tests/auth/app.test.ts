@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openApps } from "../../src/auth/app.ts";
+import { openApps } from "../../src/auth/open-apps.ts";
 import { loadOrMakeSecret } from "../../src/auth/secret.ts";
 import { ConfigError, loadConfig } from "../../src/config.ts";
 import { BLOG, SHOP, SHOP_OLD, twoApps } from "./apps.ts";
@@ -31,9 +31,9 @@ async function refusal(act: () => unknown): Promise<string> {
 describe("the apps of a node", () => {
   test("are found by each of their secrets and by their id", async () => {
     const apps = twoApps();
-    expect(apps.bySecret(SHOP)?.id).toBe("shop");
-    expect(apps.bySecret(SHOP_OLD)?.id).toBe("shop");
-    expect(apps.bySecret(BLOG)?.id).toBe("blog");
+    expect(apps.bySecret(SHOP)?.app.id).toBe("shop");
+    expect(apps.bySecret(SHOP_OLD)?.app.id).toBe("shop");
+    expect(apps.bySecret(BLOG)?.app.id).toBe("blog");
     expect(apps.byId("blog")?.id).toBe("blog");
     expect([...apps].map((app) => app.id)).toEqual(["shop", "blog"]);
   });
@@ -87,16 +87,16 @@ describe("a secret file", () => {
     expect(secret).toMatch(/^[\w-]{43}\n$/);
     const second = openApps(settings);
     expect(second).toMatchObject({ made: [], warnings: [] });
-    expect(second.apps.bySecret(secret.trim())?.id).toBe("default");
+    expect(second.apps.bySecret(secret.trim())?.app.id).toBe("default");
   });
 
   test("is not made where other nodes take the same, but read", async () => {
     const path = join(folder, "secret");
     const settings = loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps;
-    expect(await refusal(() => openApps(settings, false))).toContain("there is no such file");
+    expect(await refusal(() => openApps(settings, { make: false }))).toContain("there is no such file");
     expect(readdirSync(folder)).toEqual([]);
     writeFileSync(path, SHOP, { mode: 0o600 });
-    expect(openApps(settings, false).apps.bySecret(SHOP)?.id).toBe("default");
+    expect(openApps(settings, { make: false }).apps.bySecret(SHOP)?.app.id).toBe("default");
   });
 
   test("holds another secret in another folder", () => {
@@ -139,7 +139,7 @@ describe("a secret file", () => {
     writeFileSync(path, `${SHOP},${BLOG}\r\n`, { mode: 0o600 });
     const { apps } = openApps(loadConfig({ env: { SOCKET_SECRET_FILE: path } }).apps);
     expect(apps.only?.keys).toHaveLength(2);
-    expect(apps.bySecret(BLOG)?.id).toBe("default");
+    expect(apps.bySecret(BLOG)?.app.id).toBe("default");
   });
 
   test("that others can read is told, and used all the same", async () => {

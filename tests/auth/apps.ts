@@ -1,7 +1,8 @@
 import { createHmac } from "node:crypto";
 import { expect } from "bun:test";
 import { ApiError, type ErrorType } from "../../src/core/errors.ts";
-import { type Apps, openApps } from "../../src/auth/app.ts";
+import type { Apps } from "../../src/auth/app.ts";
+import { openApps } from "../../src/auth/open-apps.ts";
 import { loadConfig } from "../../src/config.ts";
 
 export const SHOP = "shop-secret-".padEnd(40, "s");

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { type Apps, openApps } from "../../src/auth/app.ts";
+import type { Apps } from "../../src/auth/app.ts";
+import { openApps } from "../../src/auth/open-apps.ts";
 import { authenticatePublisher, grantListener, type ListenerRequest } from "../../src/auth/grant.ts";
 import { Rulings } from "../../src/auth/rulings.ts";
 import { loadConfig } from "../../src/config.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { revocation, Rulings } from "../../src/auth/rulings.ts";
 import { type TokenGrant, verifyToken } from "../../src/auth/token.ts";
-import { BLOG, DAY_MS, NOW, NOW_S, refusal, token, twoApps } from "./apps.ts";
+import { BLOG, DAY_MS, NOW, NOW_S, refusal, SHOP_OLD, token, twoApps } from "./apps.ts";
 
 const apps = twoApps();
 
@@ -73,6 +73,15 @@ test("a renewal stands for the token that was presented until the fresh one expi
   expect(rulings.renewals(presented, NOW + 5_400_000)).toEqual([fresh]);
   expect(rulings.endOf(presented, NOW)).toBe(fresh.expiresAt);
   expect(rulings.endOf(fresh, NOW)).toBe(fresh.expiresAt);
+});
+
+test("a renewal stands no more when the key that signed the fresh token is gone", () => {
+  const rulings = new Rulings();
+  const [presented, fresh] = [tokenOf({}), tokenOf({ exp: NOW_S + 7200 }, SHOP_OLD)];
+  rulings.apply("shop", rulings.renew(presented, fresh, "s", NOW));
+  expect(rulings.renewals(presented, NOW)).toEqual([fresh]);
+  const app = { ...presented.app, keys: presented.app.keys.slice(0, 1) };
+  expect(rulings.renewals({ ...presented, app }, NOW)).toEqual([]);
 });
 
 test("what holds no more is forgotten", () => {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { createHmac, generateKeyPairSync, sign as signAsymmetric } from "node:crypto";
-import { type Apps, openApps } from "../../src/auth/app.ts";
+import type { Apps } from "../../src/auth/app.ts";
+import { openApps } from "../../src/auth/open-apps.ts";
 import { mintToken, verifyToken } from "../../src/auth/token.ts";
 import { loadConfig } from "../../src/config.ts";
 import {
@@ -39,13 +40,13 @@ function endOf(ms: number): number {
 /** A token whose signature is not even base64url. */
 const broken = (kid: string) => `${encode({ alg: "HS256", kid })}.${encode(CLAIMS)}.!!`;
 
-const UNKNOWN = "The token is not signed by a known secret.";
+const UNKNOWN = "The token is not signed by a known key.";
 const ALGORITHM = "The token is signed with an algorithm that is not taken; HS256 is.";
 
 describe("tokens that are taken", () => {
   test("one minted here says whom it is for, for what and how long", async () => {
     const request = { channels: ["room.1", "news.**"], ttlSeconds: 60, user: "ann", now: NOW + 999, jti: "id-1" };
-    const minted = mintToken(apps.byId("shop")!, request);
+    const minted = mintToken(apps.byId("shop")!.signer!, request);
     expect(minted.expiresAt).toBe(NOW + 61_000); // a token lives for no less than was asked
     const [header, claims, signature] = minted.token.split(".");
     expect(JSON.parse(Buffer.from(header!, "base64url").toString())).toEqual({ alg: "HS256", typ: "JWT", kid: "shop" });
@@ -66,6 +67,7 @@ describe("tokens that are taken", () => {
       expiresAt: NOW + 61_000,
       jti: "id-1",
       digest: Bun.SHA256.hash(`${header}.${claims}`, "base64"),
+      key: Bun.SHA256.hash(SHOP, "base64"),
     });
   });
 
@@ -110,7 +112,7 @@ describe("tokens that are taken", () => {
   test("many at once, each with its own answer", async () => {
     const texts = Array.from({ length: 200 }, (_, i) => token({ jti: `t${i}` }, i % 3 === 0 ? BLOG : SHOP));
     for (const [i, text] of texts.entries()) {
-      if (i % 3 === 0) expect(() => verifyToken(apps, text, NOW, DAY_MS)).toThrow("not signed by a known secret");
+      if (i % 3 === 0) expect(() => verifyToken(apps, text, NOW, DAY_MS)).toThrow("not signed by a known key");
       else expect(verifyToken(apps, text, NOW, DAY_MS).jti).toBe(`t${i}`);
     }
   });
