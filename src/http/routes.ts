@@ -162,16 +162,17 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   return app;
 }
 
+/** Of what apps may have of their own only what all of them have: no app is told another's limits. */
 function mostOf(settings: Gateway["settings"]): Most {
-  const highest = (limit: "maxChannelsPerStream" | "maxBatch" | "replayLimit") => {
-    const limits = settings.apps.map((app) => app.limits[limit]);
-    return limits.includes(0) ? undefined : Math.max(...limits);
+  const common = (limit: "maxChannelsPerStream" | "maxBatch" | "replayLimit") => {
+    const [first, ...others] = new Set(settings.apps.map((app) => app.limits[limit]));
+    return others.length > 0 || first === 0 ? undefined : first;
   };
   return {
     ttlSeconds: longestTtlSeconds(settings),
-    channels: highest("maxChannelsPerStream"),
-    batch: highest("maxBatch"),
-    replay: highest("replayLimit"),
+    channels: common("maxChannelsPerStream"),
+    batch: common("maxBatch"),
+    replay: common("replayLimit"),
   };
 }
 

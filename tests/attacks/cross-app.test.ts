@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { loadConfig } from "../../src/config.ts";
 import type { Addresses } from "../../src/http/address.ts";
 import type { Gateway } from "../../src/http/gateway.ts";
 import { routes } from "../../src/http/routes.ts";
@@ -77,6 +78,8 @@ const CASES: Readonly<Record<string, { readonly tells: boolean; readonly asks: r
   "GET /": { tells: false, asks: [{ path: "/" }] },
   "GET /healthz": { tells: false, asks: [{ path: "/healthz?app=shop" }] },
   "GET /readyz": { tells: false, asks: [{ path: "/readyz?app=shop" }] },
+  "GET /openapi": { tells: false, asks: [] }, // which are the same for all, see below
+  "GET /openapi/:file": { tells: false, asks: [] },
   "GET /stream": {
     tells: true,
     asks: ["last=100", "since=earliest", "last_event_id=@", "last_event_id=@&format=envelope"].flatMap((query) =>
@@ -153,9 +156,19 @@ function told(text: string, { path, body }: Ask): readonly string[] {
 }
 
 test("every route has its cases", () => {
-  const app = routes({} as Gateway, {} as Addresses);
+  const app = routes({ settings: loadConfig() } as Gateway, {} as Addresses);
   const listed = app.routes.map(({ method, path }) => `${method} ${path}`);
   expect(listed.sort()).toEqual(Object.keys(CASES).sort());
+});
+
+test("the OpenAPI document is the same whoever asks, and names no app's id, channel or position", async () => {
+  for (const path of ["/openapi", "/openapi/json"]) {
+    const text = async (Authorization: string) =>
+      await (await fetch(server.url + path, { headers: { Authorization } })).text();
+    const own = await text(`key=${SHOP}`);
+    for (const [, authorization] of FOREIGN) expect(await text(authorization ?? "")).toBe(own);
+    for (const one of [SEEN, CHANNEL, id, SHOP, '"shop"']) expect(own).not.toContain(one);
+  }
 });
 
 for (const [route, { tells, asks }] of Object.entries(CASES)) {

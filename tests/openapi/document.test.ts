@@ -120,10 +120,15 @@ describe("/openapi", () => {
     }
   });
 
-  test("tells the limits of the settings: of those that an app may have of its own the highest, and none for none", async () => {
+  test("tells the limits that all apps have, and no app's own", async () => {
     const apps = [
-      { id: "shop", secrets: ["secret-of-the-shop-that-is-long-enough-for-it"], max_batch: 7, replay_limit: 0 },
-      { id: "blog", secrets: ["secret-of-the-blog-that-is-long-enough-for-it"], max_batch: 5 },
+      {
+        id: "shop",
+        secrets: ["secret-of-the-shop-that-is-long-enough-for-it"],
+        max_batch: 7,
+        max_channels_per_stream: 5,
+      },
+      { id: "blog", secrets: ["secret-of-the-blog-that-is-long-enough-for-it"], max_batch: 7, replay_limit: 0 },
     ];
     await using limited = await serve({ apps, settings: { SOCKET_MAX_TOKEN_TTL: "1m" } });
     const { paths } = (await (await request(limited, "GET", "/openapi/json")).json()) as typeof DOCUMENT;
@@ -132,6 +137,7 @@ describe("/openapi", () => {
     expect(misfit(body("/chat/send-multi"), batchOf(8))).not.toBeNull();
     expect(misfit(body("/channel/subscribe"), { channel: "a", ttl: 60 })).toBeNull();
     expect(misfit(body("/channel/subscribe"), { channel: "a", ttl: 61 })).not.toBeNull();
+    expect(misfit(body("/channel/subscribe"), { channel: Array.from({ length: 60 }, () => "a") })).toBeNull();
     const last = paths["/stream"]!["get"]!.parameters.find(({ name }) => name === "last")!;
     expect(misfit(last.schema, 1e9)).toBeNull();
   });

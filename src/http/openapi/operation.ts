@@ -16,7 +16,7 @@ export interface Operation {
   readonly responses: Part;
 }
 
-/** Limits of the settings that schemas tell: of those that an app may have of its own the highest. Undefined for none. */
+/** Limits of the settings that schemas tell; undefined where there is none, or it differs between apps. */
 export interface Most {
   readonly ttlSeconds: number;
   /** On one stream, and in one token. */
