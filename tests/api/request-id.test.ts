@@ -71,7 +71,9 @@ describe("the id that a caller gives a request", () => {
     expect(one.response.headers.get("X-Request-Id")).toBe(GIVEN);
     const { error } = await post(server, "/channel/revoke", { form: { stream: GIVEN } });
     expect(error).toMatchObject({ type: "stream_not_found" });
-    expect((await post<object>(server, "/channel/revoke", { form: { stream: ids[0]! } })).data).toEqual({ streams: 1 });
+    expect((await post<object>(server, "/channel/revoke", { form: { stream: ids[0]! } })).data).toMatchObject({
+      streams: 1,
+    });
     await one.told("live");
     await one.told("close");
     expect(two.ended).toBe(false);

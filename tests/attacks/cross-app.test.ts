@@ -75,6 +75,7 @@ const CASES: Readonly<Record<string, { readonly tells: boolean; readonly asks: r
     tells: true,
     asks: [{ path: "/streams" }, { path: `/streams?channel=${CHANNEL}` }, { path: "/streams?app=shop" }],
   },
+  "GET /console": { tells: false, asks: [{ path: "/console" }] },
   "GET /": { tells: false, asks: [{ path: "/" }] },
   "GET /healthz": { tells: false, asks: [{ path: "/healthz?app=shop" }] },
   "GET /readyz": { tells: false, asks: [{ path: "/readyz?app=shop" }] },
