@@ -47,14 +47,14 @@ export class Recovery {
 
   /**
    * Resolves once every listener has heard, of every source, a message that was first sent after that time, with the
-   * milliseconds since; after so long with Infinity.
+   * milliseconds since; with Infinity when it is given up before.
    */
-  async since(beganMs: number, withinMs: number): Promise<number> {
+  async since(beganMs: number, isGivenUp: (tookMs: number) => boolean): Promise<number> {
     for (;;) {
       const isBack = this.#heard.every((heard) => this.#sources.every((one) => (heard.get(one) ?? 0) > beganMs));
       const tookMs = performance.now() - beganMs;
       if (isBack) return tookMs;
-      if (tookMs > withinMs) return Infinity;
+      if (isGivenUp(tookMs)) return Infinity;
       await Bun.sleep(LOOK_MS);
     }
   }

@@ -16,6 +16,8 @@ const NODES = 2;
 const PRIMARIES = 3;
 /** What has gone away stays away for so long. */
 const AWAY_MS = 2000;
+/** More than the 1.5 s after which a node gives up a primary that does not answer: else it goes on with one that was replaced. */
+const DOWN_AFTER_MS = 2500;
 const POLL_MS = 20;
 const FAILOVER_WITHIN_MS = 30_000;
 
@@ -30,7 +32,7 @@ export const redisCluster: Proof<"listeners" | "moving" | "seed"> = {
     moving: { what: "percent of them that move in a second", full: 5, quick: 10 },
     seed: { what: "of the moves", full: 1, quick: 1 },
   },
-  limitS: () => 300,
+  limitS: () => 600,
 
   async prove(report, values) {
     const lifeS = this.limitS(values) + 60;
@@ -102,7 +104,7 @@ async function overSentinel(report: Report, { listeners, moving, seed }: Values,
   await using replica = await redisServer({ settings: { replicaof: `127.0.0.1 ${primary.port}` } }, lifeS);
   const lines = [
     `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
-    "sentinel down-after-milliseconds main 1000",
+    `sentinel down-after-milliseconds main ${DOWN_AFTER_MS}`,
     "sentinel failover-timeout main 5000",
   ];
   await using sentinel = await redisServer({ sentinel: lines }, lifeS);
@@ -157,6 +159,7 @@ async function overSentinel(report: Report, { listeners, moving, seed }: Values,
       async bring() {
         await sentinel.command("SENTINEL", "FAILOVER", "main");
         await isNamed(sentinel, replica);
+        await isReplaced(primary);
       },
     },
     traffic,

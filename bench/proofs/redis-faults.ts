@@ -17,13 +17,13 @@ export const redisFaults: Proof<"listeners" | "moving" | "stop" | "cut" | "seed"
   title: "Redis is killed, frozen, cut off under three nodes: no loss that is not told, and no node stays deaf",
   needs: ["redis-server"],
   options: {
-    listeners: { what: "listeners that move between the nodes", full: 2000, quick: 100 },
+    listeners: { what: "listeners that move between the nodes", full: 1000, quick: 100 },
     moving: { what: "percent of them that move in a second", full: 2, quick: 10 },
     stop: { what: "seconds of the longest freeze of Redis", full: 60, quick: 2 },
     cut: { what: "seconds for which a node is cut off from Redis", full: 10, quick: 2 },
     seed: { what: "of the moves", full: 1, quick: 1 },
   },
-  limitS: ({ stop, cut }) => 300 + stop + cut,
+  limitS: ({ stop, cut }) => 600 + stop + cut,
 
   async prove(report, values) {
     const { listeners, moving, stop, cut, seed } = values;

@@ -103,8 +103,8 @@ export class Traffic {
   }
 
   /** See `Recovery`. */
-  recovers(sinceMs: number, withinMs: number): Promise<number> {
-    return this.#recovery.since(sinceMs, withinMs);
+  recovers(sinceMs: number, isGivenUp: (tookMs: number) => boolean): Promise<number> {
+    return this.#recovery.since(sinceMs, isGivenUp);
   }
 
   /** How many of all messages that are acknowledged by now are not kept. */
