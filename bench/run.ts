@@ -18,6 +18,7 @@ import { publishing } from "./rows/publish.ts";
 import { redisLatency } from "./rows/redis-latency.ts";
 import { redisOperations } from "./rows/redis-operations.ts";
 import { redisPublish } from "./rows/redis-publish.ts";
+import { redisResume } from "./rows/redis-resume.ts";
 import { redisTraffic } from "./rows/redis-traffic.ts";
 import { resuming } from "./rows/resume.ts";
 import { singleCpu, singleLast } from "./rows/single.ts";
@@ -39,6 +40,7 @@ const ROWS: readonly Row[] = [
   redisLatency,
   redisOperations,
   redisTraffic,
+  redisResume,
 ];
 
 function stop(why: string): never {
