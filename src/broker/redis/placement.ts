@@ -8,6 +8,8 @@ import type { Timers } from "./timers.ts";
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 500;
+/** How often the Sentinels are asked whether the primary is still the same. */
+const CONFIRM_MS = 1000;
 
 const LINES = {
   begins: "the store cannot be reached: publishes are refused, and streams wait",
@@ -137,11 +139,28 @@ export class Placement {
   async #confirm(link: Link): Promise<void> {
     if (this.#address.kind !== "sentinel") return;
     try {
-      const { host, port } = (await findServers(this.#address, this.#options.timers, [])).of("");
-      if (host !== link.server.host || port !== link.server.port) throw new Error("the primary was replaced");
+      await this.#compare(link);
     } catch (error) {
       link.cut(error);
     }
+    this.#confirmLater(link);
+  }
+
+  /** One that was replaced goes on for some ten seconds, until a Sentinel tells it; what it keeps meanwhile is lost. */
+  #confirmLater(link: Link): void {
+    this.#options.timers.after(CONFIRM_MS, () => {
+      if (!link.isUp) return;
+      this.#compare(link).then(
+        () => this.#confirmLater(link),
+        () => this.#confirmLater(link), // as long as no Sentinel says otherwise
+      );
+    });
+  }
+
+  /** Cuts a link to a server that the Sentinels name no more. Rejects when none of them answers. */
+  async #compare(link: Link): Promise<void> {
+    const { host, port } = (await findServers(this.#address, this.#options.timers, [])).of("");
+    if (host !== link.server.host || port !== link.server.port) link.cut(new Error("the primary was replaced"));
   }
 
   #warnOfEviction({ facts: { evictionPolicy: policy } }: Link): void {
