@@ -89,6 +89,7 @@ export function faultOf(answer: Answer, method: string): string | null {
     return status === 200 && /^(?::\n\n)*(?:retry: \d+\n|$)/.test(body)
       ? null
       : `a stream that begins ${body.slice(0, 80)}`;
+  if (status === 302) return headers.get("location") === "console" && body === "" ? null : "a way to elsewhere";
   const type = headers.get("content-type");
   if (type === "text/html; charset=utf-8") return status === 200 ? null : `a page with ${status}`;
   if (type !== "application/json") return `content of the type ${type}`;

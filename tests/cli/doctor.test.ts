@@ -63,13 +63,14 @@ server {
   );
 }
 
-/** nginx with the lines that the README gives. */
-function asTheReadmeSays(target: number, listen = ""): (port: number) => string {
-  const lines = /```nginx\n(.*?)```/s.exec(readFileSync(join(import.meta.dir, "..", "..", "README.md"), "utf8"))![1]!;
+/** nginx with the lines of the example, whose logs are the test's own. */
+function asTheExampleSays(target: number, listen = ""): (port: number) => string {
+  const file = join(import.meta.dir, "..", "..", "examples", "nginx", "nginx.conf");
+  const lines = readFileSync(file, "utf8").replaceAll(/^ *(access_log|error_log) .*$/gm, "");
   return (port) =>
     lines
       .replace("server 127.0.0.1:3000;", `server 127.0.0.1:${target};`)
-      .replace("server_name events.example.com;", `listen 127.0.0.1:${port} ${listen};`);
+      .replace("listen 80;", `listen 127.0.0.1:${port} ${listen};`);
 }
 
 describe.concurrent("service-socket doctor", () => {
@@ -102,7 +103,7 @@ describe.concurrent("service-socket doctor", () => {
     const bad = await doctor([`${url}x`, "--for", "1s"]);
     expect(bad).toMatchObject({ code: 1, problems: ["stream"] });
     expect(bad.found["stream"]!.says).toBe(
-      "the stream of this address is answered 401: The token is not signed by a known secret.",
+      "the stream of this address is answered 401: The token is not signed by a known key.",
     );
     expect(JSON.stringify([good, bad])).not.toContain(token);
   });
@@ -158,12 +159,12 @@ describe.concurrent("service-socket doctor", () => {
 
   if (nginx === null) return;
 
-  test("finds nothing wrong behind nginx as the README sets it", async () => {
-    await using front = await startNginx(nginx, asTheReadmeSays(hidden.port));
+  test("finds nothing wrong behind nginx as the example sets it", async () => {
+    await using front = await startNginx(nginx, asTheExampleSays(hidden.port));
     await using trusting = await startGateway({
       settings: { SOCKET_BROKER: "memory:", SOCKET_TRUSTED_PROXIES: "127.0.0.1" },
     });
-    await using trusted = await startNginx(nginx, asTheReadmeSays(trusting.port));
+    await using trusted = await startNginx(nginx, asTheExampleSays(trusting.port));
     for (const { url } of [front, trusted]) {
       const diagnosis = await doctor([url, "--for", "2s", "--origin", "https://app.example"]);
       expect(diagnosis).toMatchObject({ code: 0, verdict: "ok", compression: null, cut_after_ms: null });
@@ -219,7 +220,7 @@ describe.concurrent("service-socket doctor", () => {
 
   test("finds what a missing gateway does to an EventSource", async () => {
     await using bare = await inFront("", freePort());
-    await using careful = await startNginx(nginx, asTheReadmeSays(freePort()));
+    await using careful = await startNginx(nginx, asTheExampleSays(freePort()));
     const [ends, waits] = await Promise.all([bare, careful].map(({ url }) => doctor([url, "--for", "1s"])));
     expect(ends).toMatchObject({ code: 1, problems: ["missing_gateway"] });
     expect(ends!.found["missing_gateway"]!.fix[0]).toStartWith("error_page 502 503 504 =200 @later;");
@@ -232,7 +233,7 @@ describe.concurrent("service-socket doctor", () => {
   test("tells HTTP/2 where TLS chooses it", async () => {
     const { key, cert } = await certificate(openssl);
     const tls = "ssl http2; ssl_certificate FOLDER/cert.pem; ssl_certificate_key FOLDER/key.pem";
-    await using front = await startNginx(nginx, asTheReadmeSays(hidden.port, tls), {
+    await using front = await startNginx(nginx, asTheExampleSays(hidden.port, tls), {
       files: { "cert.pem": cert, "key.pem": key },
       scheme: "https",
     });

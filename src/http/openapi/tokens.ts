@@ -49,7 +49,7 @@ export const subscribe = (most: Most): Operation => ({
   ),
   responses: {
     200: success("The token and the address.", Address, EXAMPLE),
-    ...failures(...BODY_ERRORS, "channel_invalid"),
+    ...failures(...BODY_ERRORS, "channel_invalid", "forbidden"),
   },
 });
 
