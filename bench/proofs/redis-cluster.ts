@@ -170,10 +170,6 @@ async function overSentinel(report: Report, { listeners, moving, seed }: Values,
 
 /** Resolves once the Sentinel knows the replica, and that goes along with what the primary takes. */
 async function replicates(sentinel: RedisServer, primary: RedisServer, replica: RedisServer): Promise<void> {
-  const offset = async (server: RedisServer, name: string): Promise<number> => {
-    const info = String(await server.command("INFO", "replication"));
-    return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? -1);
-  };
   let first = -1;
   await until("the replica is not level", async () => {
     const known = JSON.stringify(await sentinel.command("SENTINEL", "REPLICAS", "main"));
@@ -183,6 +179,12 @@ async function replicates(sentinel: RedisServer, primary: RedisServer, replica: 
     // A new replica has a snapshot first, and is sent what came since about a second later.
     return known.includes(`:${replica.port}`) && has > first && has >= wanted;
   });
+}
+
+/** How far its stream of changes is, by that name of INFO. */
+async function offset(server: RedisServer, name: "master_repl_offset" | "slave_repl_offset"): Promise<number> {
+  const info = String(await server.command("INFO", "replication"));
+  return Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? -1);
 }
 
 /** Resolves once the Sentinel names it as the primary, and it knows. */
