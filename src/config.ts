@@ -21,6 +21,8 @@ export type { AppSettings, Limits } from "./config/apps.ts";
  * none. What an app may have of its own stands in `apps`; the same name beside it is what holds for apps that set none.
  */
 export type Settings = Omit<Values, "appSecret" | "secretFile" | "tokenSecrets" | "tokenKeysFile"> & {
+  /** The settings file; null where none is named. */
+  readonly configFile: string | null;
   /** At least one. */
   readonly apps: readonly AppSettings[];
 };
@@ -65,7 +67,7 @@ export function loadConfig({ env = {}, argv = [], readFile = refuse }: ConfigSou
     file?.apps === undefined
       ? [defaultApp(values, nameOf("appSecret") ?? "APP_SECRET")]
       : fileApps(file.apps, file.path, values);
-  return freeze({ ...rest, tokenTtlMs, apps });
+  return freeze({ ...rest, tokenTtlMs, configFile: file?.path ?? null, apps });
 }
 
 /** What no setting can say alone. */

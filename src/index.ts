@@ -15,5 +15,6 @@ export interface ServerOptions extends ConfigSources {
  * those of the command, from the flags and the environment that are given here and from nowhere else.
  */
 export function createServer(options: ServerOptions = {}): Promise<RunningServer> {
-  return startServer(loadConfig(options), options.log ?? (() => undefined));
+  const load = () => loadConfig(options);
+  return startServer(load(), options.log ?? (() => undefined), { load });
 }

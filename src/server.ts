@@ -17,7 +17,7 @@ import { asked } from "./http/asked.ts";
 import { BodyRooms } from "./http/body-room.ts";
 import type { Clock, Gateway, Log } from "./http/gateway.ts";
 import { storeCheck } from "./http/health.ts";
-import { OpenStreams } from "./http/open-streams.ts";
+import { OpenStreams, stands } from "./http/open-streams.ts";
 import { RouteMeter } from "./http/meter.ts";
 import { noted } from "./http/noted.ts";
 import { Probes } from "./http/probe.ts";
@@ -25,6 +25,7 @@ import { Reads } from "./http/reads.ts";
 import { Sweep } from "./http/sweep.ts";
 import { Unexpected } from "./http/unexpected.ts";
 import { guardOf, type ListenOptions, openListener } from "./listener.ts";
+import { Reload } from "./reload.ts";
 
 /** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
 const IDLE_TIMEOUT_S = 75;
@@ -32,6 +33,8 @@ const IDLE_TIMEOUT_S = 75;
 const TICK_MS = 100;
 /** How often retention is seen to. */
 const TRIM_MS = 1000;
+/** How often the files of the settings are looked at. */
+const LOOK_MS = 1000;
 /** How long a stop waits for requests that are under way, of which some may never end. */
 const ANSWER_MS = 3000;
 
@@ -41,9 +44,16 @@ export interface RunningServer {
   readonly port: number;
   /** Where metrics are: `http://127.0.0.1:9464`. Null while they are nowhere. */
   readonly adminUrl: string | null;
+  /** As it was at the start. */
   readonly apps: OpenedApps;
   /** The log that was given; it counts errors and never throws. */
   readonly log: Log;
+  /**
+   * Reads the settings anew, with the files that they name, as a change of one of these files does too. What is wrong
+   * with them is one line in the log, and changes nothing. Resolves once the streams that nothing grants any more have
+   * ended.
+   */
+  reload(): Promise<void>;
   /**
    * Drains: ends the streams over `SOCKET_DRAIN`, each told to reconnect, and answers all other requests to the end of
    * it. Then it stops listening, answers what is under way, for 3 s at most, and closes the store. Resolves once all of
@@ -54,6 +64,8 @@ export interface RunningServer {
 
 export interface StartOptions {
   readonly clock?: Clock;
+  /** Reads all settings anew, for a reload; throws ConfigError. Default: they stay as they are, but for files. */
+  readonly load?: () => Settings;
   /**
    * For how long a connection may be idle after its first request, and for a body, which must end within it or have
    * brought 16 KiB for each of its seconds. Bun looks every four.
@@ -69,7 +81,13 @@ export interface StartOptions {
 export async function startServer(
   settings: Settings,
   write: Log,
-  { clock = SYSTEM, idleTimeoutSeconds = IDLE_TIMEOUT_S, sharesPort = false, signal }: StartOptions = {},
+  {
+    clock = SYSTEM,
+    load = () => settings,
+    idleTimeoutSeconds = IDLE_TIMEOUT_S,
+    sharesPort = false,
+    signal,
+  }: StartOptions = {},
 ): Promise<RunningServer> {
   const unexpected = new Unexpected(write);
   const { log } = unexpected;
@@ -77,12 +95,13 @@ export async function startServer(
   const meter = new RouteMeter();
   const opened = openApps(settings.apps, { make: !isSharedBroker(settings.broker) });
   for (const warning of opened.warnings) log("warn", warning);
+  let gateway: Gateway;
   const broker = await openBroker(storeAddress(settings), {
     now: clock.now,
     ageNow: new AgeClock(clock, log).now,
-    retention: (app) => opened.apps.byId(app)?.retention ?? settings.apps[0]!.retention,
+    retention: (app) => gateway.apps.byId(app)?.retention ?? gateway.settings.apps[0]!.retention,
     idempotencyTtlMs: settings.idempotencyTtlMs,
-    apps: () => settings.apps.map(({ id }) => id),
+    apps: () => gateway.settings.apps.map(({ id }) => id),
     reconnected: () => (meter.reconnects += 1),
     log,
   });
@@ -99,11 +118,11 @@ export async function startServer(
     const descriptors = descriptorsOfProcess();
     const probes = new Probes(clock.elapsed);
     const limits = new StreamLimits(
-      settings.maxStreams ?? streamsBelow(descriptors),
+      () => gateway.settings.maxStreams ?? streamsBelow(descriptors),
       (app) => hub.streams(app) + (app === undefined ? probes.size : 0),
     );
     const [rulings, streams] = [new Rulings(), new OpenStreams()];
-    const gateway: Gateway = {
+    gateway = {
       node: nextRequestId(),
       settings,
       apps: opened.apps,
@@ -114,7 +133,7 @@ export async function startServer(
       rulings,
       streams,
       probes,
-      sweep: new Sweep({ hub, streams, rulings, schedule }),
+      sweep: new Sweep({ hub, streams, stands: (stream) => stands(gateway, stream), schedule }),
       publishRates: new Rates("messages are taken"),
       openRates: new Rates("streams are opened"),
       meter,
@@ -130,7 +149,7 @@ export async function startServer(
       asked: (app, question) => asked(gateway, app, question),
       ...(signal && { signal }),
     });
-    return await listen(gateway, opened, descriptors, { idleTimeoutSeconds, sharesPort });
+    return await listen(gateway, opened, descriptors, load, { idleTimeoutSeconds, sharesPort });
   } catch (error) {
     await broker.close();
     throw error;
@@ -150,9 +169,10 @@ async function listen(
   gateway: Gateway,
   apps: OpenedApps,
   descriptors: Descriptors | null,
+  load: () => Settings,
   options: ListenOptions,
 ): Promise<RunningServer> {
-  const { settings, hub, probes, broker, clock, log, meter, unexpected } = gateway;
+  const { hub, probes, broker, clock, log, meter, unexpected } = gateway;
   const listener = await openListener(gateway, options);
   const { server } = listener;
   const guard = guardOf(descriptors, listener, log);
@@ -170,13 +190,19 @@ async function listen(
     TICK_MS,
   );
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
+  const reload = new Reload(gateway, load);
+  const looking = setInterval(
+    unexpected.guard(() => reload.look()),
+    LOOK_MS,
+  );
 
   async function stop(): Promise<void> {
     gateway.draining = true;
     probes.end();
-    await drain(hub, settings.drainMs, gateway.clock.elapsed);
+    await drain(hub, gateway.settings.drainMs, clock.elapsed);
     clearInterval(ticking);
     clearInterval(trimming);
+    clearInterval(looking);
     guard?.end();
     const cut = setTimeout(() => void server.stop(true), ANSWER_MS);
     await server.stop();
@@ -194,6 +220,7 @@ async function listen(
     },
     apps,
     log,
+    reload: () => reload.now(),
     stop: () => (stopping ??= stop()),
   };
 }

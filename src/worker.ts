@@ -1,12 +1,13 @@
 import type { Settings } from "./config.ts";
+import type { Asked } from "./signals.ts";
 
 /** How a process is told that it is a worker, and which: `<index> <port>`. */
 export const WORKER_ENV = "SERVICE_SOCKET_WORKER";
 
 /** What a worker tells its parent. */
 export type FromWorker = "ready";
-/** The signal by which the parent was asked to stop. */
-export type ToWorker = string;
+/** To read the settings anew, or to stop, by the signal by which the parent was asked to. */
+export type ToWorker = "reload" | NodeJS.Signals;
 
 /** The side of a worker: one of several processes that serve on one port. */
 export interface Worker {
@@ -16,17 +17,15 @@ export interface Worker {
 }
 
 /**
- * Null in a process that is no worker. Else `stop` is aborted when the parent asks for it, and when there is no parent any
- * more: a worker that was left alone would keep the port from the next start.
+ * Null in a process that is no worker. Else the parent asks as a signal does, and the end of the parent asks for an end: a
+ * worker that was left alone would keep the port from the next start.
  */
-export function asWorker(stop: AbortController): Worker | null {
+export function asWorker(asked: Asked): Worker | null {
   const given = process.env[WORKER_ENV];
   if (given === undefined || process.send === undefined) return null;
-  const abort = (reason: ToWorker): void => {
-    if (!stop.signal.aborted) stop.abort(reason);
-  };
-  process.on("message", (signal: ToWorker) => abort(signal));
-  process.on("disconnect", () => abort("the end of its parent"));
+  const { stop } = asked;
+  process.on("message", (message: ToWorker) => (message === "reload" ? asked.onReload() : stop.abort(message)));
+  process.on("disconnect", () => stop.abort("the end of its parent"));
   return { index: Number(given.split(" ")[0]), ready: () => process.send!("ready" satisfies FromWorker) };
 }
 

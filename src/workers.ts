@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import { ConfigError, type Settings } from "./config.ts";
 import type { Log } from "./http/gateway.ts";
 import { freePort } from "./listener.ts";
+import type { Asked } from "./signals.ts";
 import { type FromWorker, type ToWorker, WORKER_ENV } from "./worker.ts";
 
 /** The pause before a worker that ended is started again; twice as long each time that it did not last. */
@@ -24,12 +25,12 @@ interface Worker {
  * (SO_REUSEPORT, socket(7)). `serves` is called with the port once all do.
  *
  * A worker that ends is started again. One that cannot start at first ends all the others: then it resolves with its exit
- * code, having told why itself. Resolves with 0 when all have stopped after `stop` was aborted.
+ * code, having told why itself. Resolves with 0 when all have stopped, as was asked. A reload is each one's own.
  */
 export async function runWorkers(
   settings: Settings,
   log: Log,
-  stop: AbortSignal,
+  asked: Asked,
   serves: (port: number) => void,
 ): Promise<number> {
   if (process.platform !== "linux") {
@@ -38,7 +39,7 @@ export async function runWorkers(
   const port = await freePort(settings);
   const held = holdPort(port);
   try {
-    return await new Workers(settings, log, port).run(stop, serves);
+    return await new Workers(settings, log, port).run(asked, serves);
   } finally {
     held.stop();
   }
@@ -73,14 +74,16 @@ class Workers {
     });
   }
 
-  async run(stop: AbortSignal, serves: (port: number) => void): Promise<number> {
+  async run(asked: Asked, serves: (port: number) => void): Promise<number> {
     // However this process ends, but for a kill -9, which the workers notice.
     process.on("exit", () => this.#kill());
-    process.on("SIGHUP", () => {
-      for (const { child } of this.#workers) child?.kill("SIGHUP");
-    });
-    if (stop.aborted) return 0;
-    stop.addEventListener("abort", () => this.#stop(stop.reason as string));
+    const { signal } = asked.stop;
+    if (signal.aborted) return 0;
+    signal.addEventListener("abort", () => this.#stop(signal.reason as NodeJS.Signals));
+    asked.onReload = () => {
+      // Not by a signal, which would end one that has just been started.
+      for (const { child } of this.#workers) if (child !== null) tell(child, "reload");
+    };
     void this.#startAll(serves);
     return await this.#over.promise;
   }
@@ -121,8 +124,8 @@ class Workers {
     const pid = worker.child!.pid;
     worker.child = null;
     if (this.#isStopping) this.#code ||= code;
-    else if (code === codeOf("SIGHUP") || !this.#isUp) {
-      // It takes no SIGHUP, so nor do all of them; or it did not start, and has told why.
+    else if (!this.#isUp) {
+      // It did not start, and has told why.
       this.#code = code === 0 ? 1 : code;
       this.#stop("SIGTERM");
     } else this.#restart(worker, pid, code);
@@ -153,9 +156,9 @@ class Workers {
   }
 }
 
-function tell(child: Subprocess, signal: ToWorker): void {
+function tell(child: Subprocess, message: ToWorker): void {
   try {
-    child.send(signal);
+    child.send(message);
   } catch {
     child.kill("SIGTERM"); // its end of the channel is closed
   }

@@ -80,6 +80,7 @@ describe("with no settings at all", () => {
       adminHost: "127.0.0.1",
       adminPort: 9464,
       logLevel: "info",
+      configFile: null,
     });
     expect(apps).toEqual([
       {

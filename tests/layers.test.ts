@@ -7,8 +7,8 @@ import { dirname, join, normalize } from "node:path";
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cli", "cli/serve.ts", "cli/token.ts", "config/error.ts", "help.ts"],
-  "workers.ts": ["config", "http/gateway.ts", "listener.ts", "worker.ts"],
-  "worker.ts": ["config"],
+  "workers.ts": ["config", "http/gateway.ts", "listener.ts", "signals.ts", "worker.ts"],
+  "worker.ts": ["config", "signals.ts"],
   "signals.ts": [],
   "index.ts": ["config", "http/gateway.ts", "server.ts"],
   "help.ts": ["cli"],
@@ -40,7 +40,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "http",
     "hub",
     "listener.ts",
+    "reload.ts",
   ],
+  "reload.ts": ["auth", "config", "http"],
   "admin.ts": ["core", "http", "metrics"],
   metrics: ["broker/broker.ts", "core", "descriptors.ts", "http"],
   "drain.ts": ["hub"],

@@ -64,7 +64,7 @@ export function authenticatePublisher(apps: Apps, authorization: string | null):
  * another app; `parameter_repeated` for two credentials.
  */
 export function grantListener(apps: Apps, request: ListenerRequest): Grant {
-  const grant = grantOf(apps, request) ?? publicGrant(apps, request.app);
+  const grant = grantOf(apps, request) ?? publicGrantOf(apps, request.app);
   if (grant === null || (grant.kind === "public" && !request.wanted.every((name) => grant.allows(name)))) {
     throw refusal(`Listening needs a credential: ${SEND_TOKEN}${apps.only === null ? NAME_APP : "."}`);
   }
@@ -116,7 +116,7 @@ function tokenGrant(apps: Apps, token: string, { wanted, now, maxTtlMs, rulings 
 
 function cookieGrant(apps: Apps, { app, token }: { app: App; token: string }, request: ListenerRequest): Grant {
   const grant = tokenGrant(apps, token, request);
-  if (grant.app !== app) throw refusal("The cookie holds a token of another app.");
+  if (grant.app.id !== app.id) throw refusal("The cookie holds a token of another app.");
   return { ...grant, kind: "cookie" };
 }
 
@@ -133,9 +133,13 @@ export function grantOfTokens(tokens: readonly [TokenGrant, ...TokenGrant[]]): G
   return { app, kind: "token", allows, expiresAt, tokens, secret: null };
 }
 
-function publicGrant(apps: Apps, id: string | null): Grant | null {
+function publicGrantOf(apps: Apps, id: string | null): Grant | null {
   const app = id === null ? apps.only : apps.byId(id);
-  if (app === null) return null;
+  return app === null ? null : publicGrant(app);
+}
+
+/** What anyone may listen to. */
+export function publicGrant(app: App): Grant {
   const allows = (name: string) => includes(app.publicPatterns, name);
   return { app, kind: "public", allows, expiresAt: null, tokens: [], secret: null };
 }

@@ -3,13 +3,13 @@ import type { App } from "./app.ts";
 
 /** How many streams may be open: on the node, of an app, and of an app from one IP address. Of every limit 0 means none. */
 export class StreamLimits {
-  readonly #maxStreams: number;
+  readonly #maxStreams: () => number;
   /** By app and IP address: what an address has open of another app is no matter of this one. */
   readonly #byAddress = new Map<string, number>();
   readonly #count: (app?: string) => number;
 
   /** `count` tells how many streams are open, of an app or of the whole node. */
-  constructor(maxStreams: number, count: (app?: string) => number) {
+  constructor(maxStreams: () => number, count: (app?: string) => number) {
     this.#maxStreams = maxStreams;
     this.#count = count;
   }
@@ -25,7 +25,7 @@ export class StreamLimits {
 
   /** As `check`, of a stream that is of no app. */
   checkNode(): void {
-    refuseAt(this.#maxStreams, this.#count(), "of this node");
+    refuseAt(this.#maxStreams(), this.#count(), "of this node");
   }
 
   opened(app: App, address: string | null): void {

@@ -56,6 +56,7 @@ export class History implements Sequence {
   readonly channels = new ChannelIndex();
   /** Channels that hold more than their retention allows. */
   readonly over = new Set<ChannelRecord>();
+  #judgedBy: Retention | null = null;
 
   constructor(kept: Sequence & { readonly time: number; readonly bytes: number }) {
     this.epoch = kept.epoch;
@@ -69,6 +70,13 @@ export class History implements Sequence {
 
   position(seq: number): Position {
     return { epoch: this.epoch, seq };
+  }
+
+  /** Looks at all channels once when what is to be kept has changed: some milliseconds for 100,000 of them. */
+  judge(retention: Retention): void {
+    if (this.#judgedBy === retention) return;
+    this.#judgedBy = retention;
+    for (const record of this.channels.values()) if (exceeds(record, retention)) this.over.add(record);
   }
 
   /** Gives a draft its place. Time never goes back, though the clock may. */

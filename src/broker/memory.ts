@@ -243,6 +243,7 @@ export class MemoryBroker implements Broker {
   #trimApp(history: MemoryHistory, retention: Retention, limit: number): number {
     const now = ageNow(this.#options);
     let done = 0;
+    history.judge(retention);
     for (const record of history.over) {
       while (done < limit && exceeds(record, retention)) done += this.#dropOldest(history, record);
       if (done >= limit) return done;

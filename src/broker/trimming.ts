@@ -65,6 +65,7 @@ export class Trimming {
 
   #app(history: StoredHistory, retention: Retention, limit: number): number {
     let done = 0;
+    history.judge(retention);
     for (const record of history.over) {
       done += this.#channel(history, record, limit - done, () => exceeds(record, retention));
       if (done >= limit) return done;

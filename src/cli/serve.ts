@@ -4,8 +4,8 @@ import { describeSettings, loadConfig, type Settings } from "../config.ts";
 import { showDuration } from "../config/values.ts";
 import type { Log } from "../http/gateway.ts";
 import { openLog } from "../log.ts";
-import { type RunningServer, startServer, type StartOptions } from "../server.ts";
-import { stopOnSignal } from "../signals.ts";
+import { type RunningServer, startServer } from "../server.ts";
+import { type Asked, listenForSignals } from "../signals.ts";
 import { welcome } from "../welcome.ts";
 import { asWorker, ofWorker } from "../worker.ts";
 import { runWorkers } from "../workers.ts";
@@ -21,7 +21,7 @@ export function help(): string {
 
   service-socket serve --port 8080 --public-channels "news,prices.*"
 
-SIGTERM and Ctrl-C drain it and stop it; a second one stops it at once.
+SIGTERM and Ctrl-C drain it and stop it; a second one stops it at once. SIGHUP has it read its settings again.
 
 Settings, by flag, by environment variable, or in the file that --config names:
 
@@ -33,19 +33,22 @@ ${exitCodes([EXIT.ok, "stopped"], [1, "the port, the store or something else cou
 
 export async function run(argv: readonly string[]): Promise<number> {
   process.umask(0o077); // what is kept is for nobody else to read
-  const settings = loadConfig({ env: process.env, argv, readFile: (path) => readFileSync(path, "utf8") });
-  const stop = stopOnSignal();
-  const worker = asWorker(stop);
+  const load = () => loadConfig({ env: process.env, argv, readFile: (path) => readFileSync(path, "utf8") });
+  const settings = load();
+  const asked = listenForSignals();
+  const worker = asWorker(asked);
   const { log, close } = openLog(settings, worker === null ? {} : { worker: worker.index });
-  const { signal } = stop;
   let code: number;
   if (worker !== null) {
-    code = await serveHere(ofWorker(settings), log, { signal, sharesPort: true }, worker.ready);
+    code = await serveHere(
+      { settings: ofWorker(settings), load: () => ofWorker(load()), log, asked, sharesPort: true },
+      worker.ready,
+    );
   } else if (settings.workers > 1) {
     goOn(log);
-    code = await runWorkers(settings, log, signal, (port) => process.stdout.write(welcome(settings, { port })));
+    code = await runWorkers(settings, log, asked, (port) => process.stdout.write(welcome(settings, { port })));
   } else {
-    code = await serveHere(settings, log, { signal }, ({ port, adminUrl, apps }) => {
+    code = await serveHere({ settings, load, log, asked, sharesPort: false }, ({ port, adminUrl, apps }) => {
       process.stdout.write(welcome(settings, { port, adminUrl, made: apps.made }));
     });
   }
@@ -53,23 +56,31 @@ export async function run(argv: readonly string[]): Promise<number> {
   return code;
 }
 
+interface Serving {
+  readonly settings: Settings;
+  /** Reads the settings anew. */
+  readonly load: () => Settings;
+  readonly log: Log;
+  readonly asked: Asked;
+  readonly sharesPort: boolean;
+}
+
 /** Serves in this process until the signal is aborted. Resolves with the exit code. */
 async function serveHere(
-  settings: Settings,
-  log: Log,
-  options: StartOptions & { readonly signal: AbortSignal },
+  { settings, load, log, asked, sharesPort }: Serving,
   serves: (server: RunningServer) => void,
 ): Promise<number> {
-  const { signal } = options;
+  const { signal } = asked.stop;
   let server: RunningServer;
   try {
-    server = await startServer(settings, log, options);
+    server = await startServer(settings, log, { load, signal, sharesPort });
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
     log("info", "stopped before it served", { signal: signal.reason as string });
     return 0;
   }
   goOn(server.log);
+  asked.onReload = () => void server.reload();
   serves(server);
   if (!signal.aborted) await once(signal, "abort");
   const window = settings.drainMs === 0 ? "at once" : `over ${showDuration(settings.drainMs)}`;

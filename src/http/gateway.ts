@@ -33,8 +33,9 @@ export type Log = (
 export interface Gateway {
   /** Names this node among those of its store, from this start on. */
   readonly node: string;
-  readonly settings: Settings;
-  readonly apps: Apps;
+  /** A reload puts others in the place of both, together: what a request reads of them in one turn fits. */
+  settings: Settings;
+  apps: Apps;
   readonly broker: Broker;
   readonly hub: Hub;
   /** For what a request itself reads of the store. */

@@ -1,4 +1,7 @@
+import type { Apps } from "../auth/app.ts";
 import type { Grant } from "../auth/grant.ts";
+import type { Rulings } from "../auth/rulings.ts";
+import { standing } from "../auth/standing.ts";
 import type { AppId } from "../broker/broker.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
 
@@ -26,6 +29,17 @@ export class OpenStream {
   }
 }
 
+/** Whether what granted a stream, which has begun, still does; its grant is then what the apps of now make of it. */
+export function stands(
+  { apps, rulings }: { readonly apps: Apps; readonly rulings: Rulings },
+  stream: OpenStream,
+): boolean {
+  const { channels, patterns } = stream.subscriber!.feed.selection;
+  const grant = standing(stream.grant, [...channels, ...patterns], apps, rulings);
+  if (grant !== null) stream.grant = grant;
+  return grant !== null;
+}
+
 /** The open streams of this node, by app, in the order in which they were opened. */
 export class OpenStreams {
   readonly #apps = new Map<AppId, { readonly open: Map<string, OpenStream>; count: number }>();
@@ -45,6 +59,11 @@ export class OpenStreams {
   /** Null for a stream of another app as well. */
   get(app: AppId, id: string): OpenStream | null {
     return this.#apps.get(app)?.open.get(id) ?? null;
+  }
+
+  /** Apps that have or had streams. */
+  apps(): Iterable<AppId> {
+    return this.#apps.keys();
   }
 
   of(app: AppId): Iterable<OpenStream> {

@@ -47,7 +47,7 @@ async function revokeToken(gateway: Gateway, app: App, text: string): Promise<En
     return await end(gateway, app, [revocation({ kind: "token", name: text }, longest(gateway, now))]);
   }
   const token = readToken(apps, text, now, settings.maxTokenTtlMs);
-  if (token.app !== app) throw new ApiError("forbidden", "The token is of another app.", "token");
+  if (token.app.id !== app.id) throw new ApiError("forbidden", "The token is of another app.", "token");
   return await end(gateway, app, [ofDigest(gateway, token)]);
 }
 

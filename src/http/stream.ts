@@ -1,5 +1,5 @@
 import type { App } from "../auth/app.ts";
-import { type Grant, grantListener, isRevoked } from "../auth/grant.ts";
+import { type Grant, grantListener } from "../auth/grant.ts";
 import { type Selection, selectionOf } from "../core/channel.ts";
 import { ApiError } from "../core/errors.ts";
 import { closeFrame, type CloseReason, type Format } from "../core/frame.ts";
@@ -11,7 +11,7 @@ import { DirectSink } from "./direct.ts";
 import { countError } from "./errors.ts";
 import { expiryOf } from "./expiry.ts";
 import type { Gateway } from "./gateway.ts";
-import { OpenStream } from "./open-streams.ts";
+import { OpenStream, stands } from "./open-streams.ts";
 import { repeated } from "./fields.ts";
 import { channelOf, type Parameters, queryParameters } from "./parameters.ts";
 import { isProbe, openProbe } from "./probe.ts";
@@ -133,7 +133,7 @@ function open(
   format: Format,
   beginning: Beginning,
 ): Response {
-  const { clock, hub, limits, rulings, streams, log } = gateway;
+  const { clock, hub, limits, streams, log } = gateway;
   const { app } = grant;
   const id = streamIdOf(request);
   const headers = streamHeaders(gateway, request, app);
@@ -175,7 +175,7 @@ function open(
         },
       });
       // The answer may begin a while after the request was admitted.
-      if (isRevoked(grant, rulings)) hub.close(stream.subscriber, "revoked", false);
+      if (!stands(gateway, stream)) hub.close(stream.subscriber, "revoked", false);
       else if (gateway.draining) hub.close(stream.subscriber, "drain", true);
     },
     gone: () => (stream.subscriber === null ? forget() : hub.leave(stream.subscriber)),

@@ -1,9 +1,6 @@
-import { isRevoked } from "../auth/grant.ts";
-import type { Rulings } from "../auth/rulings.ts";
 import type { AppId } from "../broker/broker.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { TokenGrant } from "../auth/token.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import type { OpenStream, OpenStreams } from "./open-streams.ts";
 
 /** Streams that are looked at, and that are ended, in one turn of the event loop. */
 const TURN_LOOKS = 1000;
@@ -12,8 +9,8 @@ const TURN_ENDS = 64;
 /** How many revocations' counts are kept that nobody has asked for. */
 const MAX_COUNTS = 1000;
 
-/** Whether a revocation hits a token. */
-type IsHit = (token: TokenGrant) => boolean;
+/** Whether a stream that nothing grants any more ends because of this. */
+type IsHit = (stream: OpenStream) => boolean;
 
 interface Walk {
   /** What was revoked before it begins, by the key of its note. */
@@ -24,13 +21,14 @@ interface Walk {
 export interface SweepOptions {
   readonly hub: Pick<Hub, "close">;
   readonly streams: OpenStreams;
-  readonly rulings: Rulings;
+  /** Whether what granted the stream still does. */
+  readonly stands: (stream: OpenStream) => boolean;
   /** Runs a function in a later turn of the event loop. */
   readonly schedule: (run: () => void) => void;
 }
 
 /**
- * Ends the streams whose tokens were revoked, a slice in each turn of the event loop: 4,750 streams of one user that were
+ * Ends the streams that nothing grants any more, a slice in each turn of the event loop: 4,750 streams of one user that were
  * ended in one held it for 1.3 s. One walk over an app's streams serves all that was revoked before it began.
  */
 export class Sweep {
@@ -45,7 +43,10 @@ export class Sweep {
     this.#options = options;
   }
 
-  /** To be called when something of the app was revoked, with its note's key. Resolves when its streams have ended. */
+  /**
+   * To be called when something of the app was revoked, with the key of its note or another under which `ended` tells
+   * how many streams it was. Resolves when they have ended.
+   */
   start(app: AppId, key: string, isHit: IsHit): Promise<void> {
     let walk = this.#waiting.get(app);
     if (walk === undefined) {
@@ -80,24 +81,23 @@ export class Sweep {
   }
 
   async #walk(app: AppId, { revoked }: Walk): Promise<void> {
-    const { hub, streams, rulings } = this.#options;
+    const { hub, streams, stands } = this.#options;
     let looks = 0;
     let ends = 0;
     for (const stream of streams.of(app)) {
       if (++looks % TURN_LOOKS === 0) await this.#turn();
-      if (stream.subscriber === null || !isRevoked(stream.grant, rulings)) continue;
-      const { tokens } = stream.grant;
-      const isCounted = this.#count(app, tokens, revoked);
-      if (!isCounted) this.#count(app, tokens, this.#waiting.get(app)?.revoked); // what was revoked since
+      if (stream.subscriber === null || stands(stream)) continue;
+      const isCounted = this.#count(app, stream, revoked);
+      if (!isCounted) this.#count(app, stream, this.#waiting.get(app)?.revoked); // what was revoked since
       hub.close(stream.subscriber, "revoked", false);
       if (++ends % TURN_ENDS === 0) await this.#turn();
     }
   }
 
   /** For one revocation alone, so that those of one request can be added up. */
-  #count(app: AppId, tokens: readonly TokenGrant[], revoked: Walk["revoked"] = new Map()): boolean {
+  #count(app: AppId, stream: OpenStream, revoked: Walk["revoked"] = new Map()): boolean {
     for (const [key, isHit] of revoked) {
-      if (!tokens.some(isHit)) continue;
+      if (!isHit(stream)) continue;
       const of = `${app} ${key}`;
       const ended = (this.#counts.get(of) ?? 0) + 1;
       this.#counts.delete(of);

@@ -11,7 +11,7 @@ export const SECRET = "secret-of-the-default-app-in-these-tests";
 export interface Options {
   /** Variables beside those that place the server: `{ SOCKET_RETRY: "100ms" }`. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Apps as the settings file has them, in place of the app `default` with SECRET. */
+  /** Apps as the settings file has them, in place of the app `default` with SECRET; a reload reads them again. */
   readonly apps?: readonly Readonly<Record<string, unknown>>[];
   readonly clock?: Clock;
   readonly idleTimeoutSeconds?: number;
@@ -22,19 +22,20 @@ export interface Options {
 /** The real server in this process on a free port, with messages in memory. Ends with `await using`. */
 export async function serve({ settings = {}, apps, log, ...options }: Options = {}): Promise<Server> {
   const env = apps === undefined ? { APP_SECRET: SECRET } : { SOCKET_CONFIG: "apps.json" };
-  const loaded = loadConfig({
-    argv: ["--host", "127.0.0.1"],
-    env: { ...env, PORT: "0", SOCKET_BROKER: "memory:", SOCKET_DRAIN: "0", SOCKET_ADMIN_PORT: "off", ...settings },
-    readFile: () => JSON.stringify({ apps }),
-  });
+  const load = () =>
+    loadConfig({
+      argv: ["--host", "127.0.0.1"],
+      env: { ...env, PORT: "0", SOCKET_BROKER: "memory:", SOCKET_DRAIN: "0", SOCKET_ADMIN_PORT: "off", ...settings },
+      readFile: () => JSON.stringify({ apps }),
+    });
   const unexpected: unknown[] = [];
   const running = await startServer(
-    loaded,
+    load(),
     (level, message, fields) => {
       if (level === "error") unexpected.push(fields);
       log?.(level, message, fields);
     },
-    options,
+    { load, ...options },
   );
   return new Server(running, unexpected);
 }
@@ -60,6 +61,10 @@ export class Server implements AsyncDisposable {
 
   stop(): Promise<void> {
     return this.#running.stop();
+  }
+
+  reload(): Promise<void> {
+    return this.#running.reload();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

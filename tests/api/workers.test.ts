@@ -1,6 +1,7 @@
-import { mkdtemp } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Gateway, type GatewayOptions, publish, startGateway } from "../setup/gateway.ts";
 import { program } from "../setup/programs.ts";
@@ -121,6 +122,31 @@ if (program("redis-server") !== null && process.platform === "linux") {
     );
 
     test(
+      "a SIGHUP to the parent has every worker reload, and all go on",
+      async () => {
+        const config = join(await mkdtemp(join(tmpdir(), "service-socket-workers-")), "conf.json");
+        const [old, fresh] = ["secret-of-the-workers-that-is-rotated-out", "secret-of-the-workers-that-is-the-new-one"];
+        const configure = (secrets: readonly string[]) =>
+          writeFileSync(config, JSON.stringify({ apps: [{ id: "shop", secrets }] }), { mode: 0o600 });
+        try {
+          configure([old]);
+          await using gateway = await started(optionsOf({ SOCKET_CONFIG: config }));
+          const streams = await openAtBoth(gateway, old);
+          configure([fresh]);
+          gateway.signal("SIGHUP");
+          for (const stream of streams.flat()) expect(await stream.told("close")).toMatchObject({ reason: "revoked" });
+          await close(streams);
+          await close(await openAtBoth(gateway, fresh));
+          expect(pidsOf(gateway)).toHaveLength(2);
+          expect(await gateway.stop()).toBe(0);
+        } finally {
+          await rm(dirname(config), { recursive: true });
+        }
+      },
+      PATIENCE_MS,
+    );
+
+    test(
       "workers whose parent was killed end as well, and leave the port",
       async () => {
         await using gateway = await started();
@@ -204,26 +230,26 @@ test(
   PATIENCE_MS,
 );
 
-function openAt(gateway: Gateway, lastEventId?: string): Promise<Listening> {
+function openAt(gateway: Gateway, lastEventId?: string, secret = gateway.secret): Promise<Listening> {
   return listen(`${gateway.url}/channel/a/stream`, {
-    authorization: `key=${gateway.secret}`,
+    authorization: `key=${secret}`,
     ...(lastEventId !== undefined && { lastEventId }),
   });
 }
 
-async function list(gateway: Gateway): Promise<Listed> {
-  return (await call<Listed>(gateway, "GET", "/streams?limit=1000", { secret: gateway.secret })).data;
+async function list(gateway: Gateway, secret: string): Promise<Listed> {
+  return (await call<Listed>(gateway, "GET", "/streams?limit=1000", { secret })).data;
 }
 
 /** Opens streams until each worker has some: the kernel chooses. Gives them by their node. */
-async function openAtBoth(gateway: Gateway): Promise<Listening[][]> {
+async function openAtBoth(gateway: Gateway, secret = gateway.secret): Promise<Listening[][]> {
   const byId = new Map<string, Listening>();
   for (;;) {
-    const stream = await openAt(gateway);
+    const stream = await openAt(gateway, undefined, secret);
     const { stream: id } = await stream.told("open");
     await stream.told("live");
     byId.set(String(id), stream);
-    const nodes = Map.groupBy((await list(gateway)).streams, ({ node }) => node);
+    const nodes = Map.groupBy((await list(gateway, secret)).streams, ({ node }) => node);
     if (nodes.size < 2) continue;
     return [...nodes.values()].map((of) => of.map(({ stream: one }) => byId.get(one)!));
   }

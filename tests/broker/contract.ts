@@ -315,6 +315,15 @@ export function contract(driver: string, open: (settings: Settings) => Promise<O
       expect(show(await read(broker, ["**"], at(2)))).toBe("e1-2..e1-4 3:b 4:a");
     });
 
+    on("of which less is to be kept from now on takes hold of quiet channels too", async (broker, settings) => {
+      await publishAll(broker, "app", [draft("a"), draft("a"), draft("a"), draft("b")]);
+      await trimAll(broker);
+      settings.keep({ count: 1 });
+      await trimAll(broker);
+      expect((await broker.channel("app", "a"))!.oldest).toEqual(at(3));
+      expect((await broker.channel("app", "b"))!.oldest).toEqual(at(4));
+    });
+
     on("a step is bounded, and says whether there is more to do", async (broker, settings) => {
       settings.keep({ count: 1 });
       await publishAll(

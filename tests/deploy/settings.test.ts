@@ -49,6 +49,10 @@ describe("the unit of systemd", () => {
     expect(Number(values("TimeoutStopSec")[0]) * 1000).toBeGreaterThanOrEqual(drainMs + MORE_MS);
   });
 
+  test("has its settings read again by the signal that the server takes for it", () => {
+    expect(values("ExecReload")).toEqual(["/bin/kill -HUP $MAINPID"]);
+  });
+
   test("does not start again after a wrong setting", () => {
     const { exitCode } = Bun.spawnSync([process.execPath, "src/main.ts"], { cwd: ROOT, env: { SOCKET_NONE: "1" } });
     expect(values("RestartPreventExitStatus")).toEqual([String(exitCode)]);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Grant, grantOfTokens } from "../../src/auth/grant.ts";
+import { type Grant, grantOfTokens, isRevoked } from "../../src/auth/grant.ts";
 import { revocation, revokedBy, Rulings } from "../../src/auth/rulings.ts";
 import { verifyToken } from "../../src/auth/token.ts";
 import type { Subscriber } from "../../src/hub/subscriber.ts";
@@ -16,6 +16,8 @@ function grantOf(sub: string, secret?: string, kid?: string): Grant {
 /** Open streams, what ended of them, and turns of the event loop that come when they are asked for. */
 function node() {
   const [rulings, streams] = [new Rulings(), new OpenStreams()];
+  /** Users whose grant is gone without a ruling. */
+  const taken = new Set<string>();
   const ended: unknown[] = [];
   const turns: (() => void)[] = [];
   const byStream = new Map<unknown, OpenStream>();
@@ -27,8 +29,15 @@ function node() {
       ended.push(stream.id);
     },
   };
-  const sweep = new Sweep({ hub, streams, rulings, schedule: (run) => turns.push(run) });
+  const sweep = new Sweep({
+    hub,
+    streams,
+    stands: ({ grant }) => !isRevoked(grant, rulings) && !taken.has(grant.tokens[0]!.user!),
+    schedule: (run) => turns.push(run),
+  });
   return {
+    sweep,
+    taken,
     ended,
     turns,
     open: (grant: Grant): void => {
@@ -41,7 +50,8 @@ function node() {
     revoke: (user: string): Promise<number> => {
       const note = revocation({ kind: "user", name: user, issuedUpTo: NOW }, NOW);
       rulings.apply("shop", note);
-      void sweep.start("shop", note.key, revokedBy(note)!);
+      const isHit = revokedBy(note)!;
+      void sweep.start("shop", note.key, ({ grant }) => grant.tokens.some(isHit));
       return sweep.ended("shop", [note.key]);
     },
     /** Runs turns until nothing is scheduled any more; gives how many streams ended in each. */
@@ -79,6 +89,17 @@ test("what is revoked while streams are ended is ended too, and counted apart", 
   await run();
   expect(await Promise.all([ann, bob, nobody])).toEqual([100, 100, 0]);
   expect(ended).toHaveLength(200);
+});
+
+test("what a reload ends beside a revocation is counted apart from it", async () => {
+  const { sweep, open, revoke, run, taken } = node();
+  for (let i = 0; i < 100; i++) for (const user of ["ann", "bob", "eve"]) open(grantOf(user));
+  taken.add("bob");
+  const reloaded = sweep.start("shop", "reload", ({ grant }) => taken.has(grant.tokens[0]!.user!));
+  const ann = revoke("ann");
+  await run();
+  await reloaded;
+  expect(await Promise.all([ann, sweep.ended("shop", ["reload"])])).toEqual([100, 100]);
 });
 
 test("a stream that opens while others are ended is looked at as well", async () => {

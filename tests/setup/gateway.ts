@@ -128,7 +128,7 @@ export class Gateway implements AsyncDisposable {
         PATH: process.env["PATH"] ?? "",
         HOME: process.env["HOME"] ?? "",
         PORT: String(this.port),
-        APP_SECRET: this.secret,
+        ...(this.#options.settings?.["SOCKET_CONFIG"] === undefined ? { APP_SECRET: this.secret } : {}),
         SOCKET_HOST: "127.0.0.1",
         SOCKET_DATA: join(this.folder, "data"),
         SOCKET_DRAIN: "0",
