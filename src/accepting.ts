@@ -1,16 +1,26 @@
 import { dlopen, ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** The switch of a listening socket. It must not be used once the socket is closed. */
+/**
+ * The listening socket of a server, in the hands of this process and not of its runtime alone. It must not be used once
+ * the socket is closed.
+ */
 export interface Accepting {
   /** New connections wait in the kernel's queue; those that are open go on. False when that cannot be. */
   pause(): boolean;
   resume(): boolean;
+  readonly paused: boolean;
+  /**
+   * Puts the socket of another server, which accepts no more from then on, in the place of this one's: this server
+   * accepts what waits in the one queue, so that no connection is lost between them. What the other has open goes on,
+   * and closing its socket closes this one no more. False when that cannot be, and nothing has changed.
+   */
+  adopt(other: Accepting): boolean;
 }
 
 /**
- * Calls `listen`, which opens one listening socket in this turn, and gives the switch of it; null where there is none,
- * which is anywhere but on Linux. Throws what `listen` throws.
+ * Calls `listen`, which opens one listening socket in this turn, and gives it; null where there is none, which is
+ * anywhere but on Linux. Throws what `listen` throws.
  *
  * The runtime has no such switch: `server.stop()` closes what is idle and refuses what comes. So the socket is taken
  * out of the event loop's epoll and put back as it was, as nginx does when descriptors run out
@@ -20,17 +30,52 @@ export function acceptingOf(listen: () => void): Accepting | null {
   const before = new Set(polledSockets().map(({ fd }) => fd));
   listen();
   const [socket, ...others] = polledSockets().filter(({ fd }) => !before.has(fd));
-  const control = epollControl();
-  if (socket === undefined || others.length > 0 || control === null) return null;
-  const { epoll, fd, event } = socket;
-  return {
-    pause: () => control(epoll, EPOLL_CTL_DEL, fd, ptr(event)) === 0,
-    resume: () => control(epoll, EPOLL_CTL_ADD, fd, ptr(event)) === 0,
-  };
+  const system = systemCalls();
+  if (socket === undefined || others.length > 0 || system === null) return null;
+  return new ListeningSocket(socket, system);
+}
+
+class ListeningSocket implements Accepting {
+  paused = false;
+  readonly #socket: Polled;
+  readonly #system: SystemCalls;
+
+  constructor(socket: Polled, system: SystemCalls) {
+    this.#socket = socket;
+    this.#system = system;
+  }
+
+  pause(): boolean {
+    return this.#control(EPOLL_CTL_DEL, true);
+  }
+
+  resume(): boolean {
+    return this.#control(EPOLL_CTL_ADD, false);
+  }
+
+  adopt(other: Accepting): boolean {
+    if (!(other instanceof ListeningSocket) || !this.pause()) return false;
+    if (this.#system.dup3(other.#socket.fd, this.#socket.fd, O_CLOEXEC) === -1) {
+      this.resume();
+      return false;
+    }
+    // A descriptor that is closed leaves epoll only when no other is of the same socket (epoll(7)).
+    if (other.paused) return true;
+    other.pause();
+    return this.resume();
+  }
+
+  #control(operation: number, paused: boolean): boolean {
+    const { epoll, fd, event } = this.#socket;
+    if (this.#system.epoll_ctl(epoll, operation, fd, ptr(event)) !== 0) return false;
+    this.paused = paused;
+    return true;
+  }
 }
 
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
+const O_CLOEXEC = 0x80000; // on every architecture that Bun runs on
 
 interface Polled {
   readonly epoll: number;
@@ -78,15 +123,21 @@ function eventOf(events: string, data: string): Uint8Array {
   return new Uint8Array(event.buffer);
 }
 
-type EpollControl = (epoll: number, operation: number, fd: number, event: ReturnType<typeof ptr>) => number;
+interface SystemCalls {
+  epoll_ctl(epoll: number, operation: number, fd: number, event: ReturnType<typeof ptr>): number;
+  dup3(from: number, to: number, flags: number): number;
+}
 
 /** Of the C library that the runtime has loaded already, glibc's or musl's. */
-function epollControl(): EpollControl | null {
-  const types = { epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" } } as const;
+function systemCalls(): SystemCalls | null {
+  const types = {
+    epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+    dup3: { args: ["i32", "i32", "i32"], returns: "i32" },
+  } as const;
   const musl = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
   for (const name of ["libc.so.6", musl]) {
     try {
-      return dlopen(name, types).symbols.epoll_ctl;
+      return dlopen(name, types).symbols;
     } catch {
       continue;
     }

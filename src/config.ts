@@ -90,6 +90,13 @@ function checkTogether(values: Values, nameOf: (key: keyof Values) => string | u
     const name = nameOf("workers") ?? "SOCKET_WORKERS";
     throw new ConfigError(name, "takes 1 with memory: and sqlite:, which serve one process; several take redis://…");
   }
+  for (const [one, other] of [
+    ["tlsCert", "tlsKey"],
+    ["tlsKey", "tlsCert"],
+  ] as const) {
+    if (values[one] === null || values[other] !== null) continue;
+    throw new ConfigError(nameOf(one)!, "takes SOCKET_TLS_CERT and SOCKET_TLS_KEY together");
+  }
   const { tokenTtlMs, maxTokenTtlMs } = values;
   const name = nameOf("tokenTtlMs");
   if (name !== undefined && maxTokenTtlMs !== 0 && tokenTtlMs > maxTokenTtlMs) {

@@ -33,7 +33,7 @@ const PATIENCE_MS = 15_000;
  */
 export class DescriptorGuard {
   readonly #descriptors: Descriptors;
-  readonly #accepting: Accepting;
+  readonly #accepting: Pick<Accepting, "pause" | "resume">;
   readonly #endIdle: () => void;
   readonly #log: Log;
   #release: () => void;
@@ -41,7 +41,7 @@ export class DescriptorGuard {
   #countAtMs = 0;
   #endIdleAtMs = 0;
 
-  constructor(descriptors: Descriptors, accepting: Accepting, endIdle: () => void, log: Log) {
+  constructor(descriptors: Descriptors, accepting: Pick<Accepting, "pause" | "resume">, endIdle: () => void, log: Log) {
     this.#descriptors = descriptors;
     this.#accepting = accepting;
     this.#endIdle = endIdle;

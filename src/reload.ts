@@ -1,9 +1,11 @@
 import { statSync } from "node:fs";
 import { isRevoked } from "./auth/grant.ts";
-import { type OpenedApps, openApps } from "./auth/open-apps.ts";
+import { openApps } from "./auth/open-apps.ts";
+import { type Certificate, loadCertificate } from "./certificate.ts";
 import { ConfigError, type Settings } from "./config.ts";
 import { type SettingKey, SETTINGS } from "./config/schema.ts";
 import type { Gateway } from "./http/gateway.ts";
+import type { Listener } from "./listener.ts";
 
 /** What holds from a start to its end: where it listens, the store, and what the hub and the log were made with. */
 const FIXED = [
@@ -12,6 +14,8 @@ const FIXED = [
   "adminPort",
   "adminHost",
   "workers",
+  "tlsCert",
+  "tlsKey",
   "publicUrl",
   "trustedProxies",
   "broker",
@@ -29,35 +33,41 @@ const ENDED = "reload";
  * Puts the settings as they are now in the place of those that the node has, without a restart: apps with their secrets,
  * keys and limits, and the limits of the node. What cannot be read or is wrong changes nothing.
  *
- * Streams whose grant still stands go on; the others end, each told `revoked`.
+ * Streams whose grant still stands go on; the others end, each told `revoked`. A certificate that was renewed is for new
+ * connections.
  */
 export class Reload {
   readonly #gateway: Gateway;
   readonly #load: () => Settings;
+  readonly #listener: Pick<Listener, "renew">;
+  #certificate: Certificate | null;
   #seen: string;
   #changed = false;
 
-  /** `load` reads all settings anew; throws ConfigError. */
-  constructor(gateway: Gateway, load: () => Settings) {
+  /** `load` reads all settings anew; throws ConfigError. `certificate` is the one that the listener has. */
+  constructor(
+    gateway: Gateway,
+    load: () => Settings,
+    { listener, certificate }: { readonly listener: Pick<Listener, "renew">; readonly certificate: Certificate | null },
+  ) {
     this.#gateway = gateway;
     this.#load = load;
+    this.#listener = listener;
+    this.#certificate = certificate;
     this.#seen = this.#stamps();
   }
 
   /** Resolves once the streams that nothing grants any more have ended. Never rejects. */
   async now(): Promise<void> {
-    const gateway = this.#gateway;
-    const { log } = gateway;
+    this.#seen = this.#stamps();
+    this.#changed = false;
+    this.#renewCertificate();
+    const { log } = this.#gateway;
     try {
-      this.#seen = this.#stamps();
-      this.#changed = false;
-      const { settings, opened } = this.#read();
-      for (const warning of opened.warnings) log("warn", warning);
-      this.#warnOfFixed(settings);
-      gateway.settings = { ...settings, ...fixedOf(gateway.settings) };
-      gateway.apps = opened.apps;
+      this.#swap(this.#load());
       this.#seen = this.#stamps(); // it may name other files
-      log("info", "settings were reloaded", { apps: [...opened.apps].length, ended: await this.#endRevoked() });
+      const apps = [...this.#gateway.apps].length;
+      log("info", "settings were reloaded", { apps, ended: await this.#endRevoked() });
     } catch (error) {
       if (!(error instanceof ConfigError)) return log("error", "the reload failed", { error });
       log("error", `the settings stay as they were: ${error.message}`);
@@ -79,10 +89,27 @@ export class Reload {
     } else if (this.#changed) void this.now();
   }
 
-  #read(): { readonly settings: Settings; readonly opened: OpenedApps } {
-    const settings = this.#load();
+  #renewCertificate(): void {
+    const { settings, log } = this.#gateway;
+    try {
+      const next = loadCertificate(settings);
+      if (next === null || (next.cert === this.#certificate?.cert && next.key === this.#certificate.key)) return;
+      if (!this.#listener.renew(next)) return log("warn", "a renewed certificate takes a restart on this system");
+      this.#certificate = next;
+      log("info", "the certificate was renewed", { until: next.validTo });
+    } catch (error) {
+      log("warn", `the certificate stays as it was: ${error instanceof Error ? error.message : "unknown reason"}`);
+    }
+  }
+
+  #swap(settings: Settings): void {
+    const gateway = this.#gateway;
     // A secret file that is gone for a moment must not become a new secret, which would end every stream.
-    return { settings, opened: openApps(settings.apps, { make: false }) };
+    const opened = openApps(settings.apps, { make: false });
+    for (const warning of opened.warnings) gateway.log("warn", warning);
+    this.#warnOfFixed(settings);
+    gateway.settings = { ...settings, ...fixedOf(gateway.settings) };
+    gateway.apps = opened.apps;
   }
 
   #warnOfFixed(settings: Settings): void {
@@ -103,8 +130,13 @@ export class Reload {
 
   /** What tells one state of the files from another. */
   #stamps(): string {
-    const { configFile, apps } = this.#gateway.settings;
-    const files = [configFile, ...apps.flatMap(({ secretFile, tokenKeysFile }) => [secretFile, tokenKeysFile])];
+    const { configFile, tlsCert, tlsKey, apps } = this.#gateway.settings;
+    const files = [
+      configFile,
+      tlsCert,
+      tlsKey,
+      ...apps.flatMap(({ secretFile, tokenKeysFile }) => [secretFile, tokenKeysFile]),
+    ];
     return files.map(stampOf).join("\n");
   }
 }

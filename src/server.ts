@@ -7,9 +7,10 @@ import { Rates } from "./auth/rates.ts";
 import { Rulings } from "./auth/rulings.ts";
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
+import { loadCertificate } from "./certificate.ts";
 import type { Settings } from "./config.ts";
 import { isSharedBroker } from "./config/values.ts";
-import { type Descriptors, descriptorsOfProcess, streamsBelow } from "./descriptors.ts";
+import { DescriptorGuard, type Descriptors, descriptorsOfProcess, streamsBelow } from "./descriptors.ts";
 import { drain } from "./drain.ts";
 import { Hub } from "./hub/hub.ts";
 import { nextRequestId } from "./http/answer.ts";
@@ -24,7 +25,7 @@ import { Probes } from "./http/probe.ts";
 import { Reads } from "./http/reads.ts";
 import { Sweep } from "./http/sweep.ts";
 import { Unexpected } from "./http/unexpected.ts";
-import { guardOf, type ListenOptions, openListener } from "./listener.ts";
+import { Listener, type ListenOptions } from "./listener.ts";
 import { Reload } from "./reload.ts";
 
 /** A quarter minute longer than the usual 60 s for which proxies keep a connection, so that it is they who end it. */
@@ -95,6 +96,7 @@ export async function startServer(
   const meter = new RouteMeter();
   const opened = openApps(settings.apps, { make: !isSharedBroker(settings.broker) });
   for (const warning of opened.warnings) log("warn", warning);
+  const certificate = loadCertificate(settings);
   let gateway: Gateway;
   const broker = await openBroker(storeAddress(settings), {
     now: clock.now,
@@ -149,7 +151,8 @@ export async function startServer(
       asked: (app, question) => asked(gateway, app, question),
       ...(signal && { signal }),
     });
-    return await listen(gateway, opened, descriptors, load, { idleTimeoutSeconds, sharesPort });
+    const options = { idleTimeoutSeconds, sharesPort, certificate };
+    return await listen(gateway, { opened, descriptors, load, options });
   } catch (error) {
     await broker.close();
     throw error;
@@ -165,16 +168,16 @@ function storeAddress({ broker, dataFolder }: Settings): string {
 
 const SYSTEM: Clock = { now: Date.now, elapsed: () => performance.now(), random: Math.random };
 
-async function listen(
-  gateway: Gateway,
-  apps: OpenedApps,
-  descriptors: Descriptors | null,
-  load: () => Settings,
-  options: ListenOptions,
-): Promise<RunningServer> {
+interface Serving {
+  readonly opened: OpenedApps;
+  readonly descriptors: Descriptors | null;
+  readonly load: () => Settings;
+  readonly options: ListenOptions;
+}
+
+async function listen(gateway: Gateway, { opened, descriptors, load, options }: Serving): Promise<RunningServer> {
   const { hub, probes, broker, clock, log, meter, unexpected } = gateway;
-  const listener = await openListener(gateway, options);
-  const { server } = listener;
+  const listener = await Listener.open(gateway, options);
   const guard = guardOf(descriptors, listener, log);
   const admin = new AdminListener({ gateway, descriptors });
   let dueAtMs = clock.elapsed() + TICK_MS;
@@ -190,7 +193,7 @@ async function listen(
     TICK_MS,
   );
   const trimming = setInterval(trimmer(broker, log), TRIM_MS);
-  const reload = new Reload(gateway, load);
+  const reload = new Reload(gateway, load, { listener, certificate: options.certificate });
   const looking = setInterval(
     unexpected.guard(() => reload.look()),
     LOOK_MS,
@@ -204,8 +207,8 @@ async function listen(
     clearInterval(trimming);
     clearInterval(looking);
     guard?.end();
-    const cut = setTimeout(() => void server.stop(true), ANSWER_MS);
-    await server.stop();
+    const cut = setTimeout(() => void listener.stop(true), ANSWER_MS);
+    await listener.stop(false);
     clearTimeout(cut);
     await admin.stop(); // before the store, for which the next process may wait
     await broker.close();
@@ -213,16 +216,24 @@ async function listen(
 
   let stopping: Promise<void> | null = null;
   return {
-    url: server.url.origin,
-    port: server.port!,
+    url: listener.url,
+    port: listener.port,
     get adminUrl() {
       return admin.url;
     },
-    apps,
+    apps: opened,
     log,
     reload: () => reload.now(),
     stop: () => (stopping ??= stop()),
   };
+}
+
+/** Null where the system tells no limit, or connections cannot be made to wait. */
+function guardOf(descriptors: Descriptors | null, listener: Listener, log: Log): DescriptorGuard | null {
+  if (descriptors === null) return null;
+  if (listener.canPause) return new DescriptorGuard(descriptors, listener, () => listener.endIdle(), log);
+  log("warn", "connections cannot be made to wait at the descriptor limit", { limit: descriptors.limit });
+  return null;
 }
 
 /** Takes retention's steps one after another, each in a turn of its own, until there is nothing more to do. */

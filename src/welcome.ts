@@ -12,7 +12,8 @@ export interface Started {
 
 /** What is shown at start: lines to paste into another terminal in the same folder. Holds no secret. */
 export function welcome(settings: Settings, { port, adminUrl = null, made = [] }: Started): string {
-  const url = settings.publicUrl ?? `http://${shownHost(settings.host)}:${port}`;
+  const scheme = settings.tlsCert === null ? "http" : "https";
+  const url = settings.publicUrl ?? `${scheme}://${shownHost(settings.host)}:${port}`;
   const [app] = settings.apps;
   const file = app!.secretFile;
   const secret = file === null ? "<the app's secret>" : `$(cat ${quoted(file)})`;

@@ -43,6 +43,8 @@ describe("with no settings at all", () => {
     expect(node).toEqual({
       port: 3000,
       host: "0.0.0.0",
+      tlsCert: null,
+      tlsKey: null,
       publicUrl: null,
       broker: "sqlite:",
       dataFolder: "data",
@@ -354,6 +356,12 @@ describe("the default app's secret", () => {
   test("it cannot be given as a flag, since process lists show flags", () => {
     expect(refusal({ argv: ["--app-secret", SECRET] })).toContain("use APP_SECRET or --secret-file");
     expect(refusal({ argv: ["--token-secrets", SECRET] })).toContain("use SOCKET_TOKEN_SECRETS or --token-keys-file");
+  });
+
+  test("a certificate takes its key, and a key its certificate", () => {
+    for (const name of ["SOCKET_TLS_CERT", "SOCKET_TLS_KEY"]) {
+      expect(refusal({ env: { [name]: "x.pem" } })).toBe(`${name}: takes SOCKET_TLS_CERT and SOCKET_TLS_KEY together`);
+    }
   });
 
   test("APP_SECRET and a secret file cannot stand together", () => {

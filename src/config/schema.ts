@@ -68,6 +68,16 @@ function maybe<T extends TSchema>(schema: T, unset: string) {
 const SCHEMA = Type.Object({
   port: count("PORT", 3000, "Port to listen on; 0 is any free one.", { maximum: 65_535 }),
   host: text("host", "SOCKET_HOST", "0.0.0.0", "Address to listen on."),
+  tlsCert: maybe(
+    text(
+      "path",
+      "SOCKET_TLS_CERT",
+      "",
+      "Certificate chain in PEM; with it HTTPS and HTTP/2 are served in place of HTTP.",
+    ),
+    "none",
+  ),
+  tlsKey: maybe(text("path", "SOCKET_TLS_KEY", "", "Private key of the certificate, in PEM."), "none"),
   publicUrl: maybe(
     text("url", "SOCKET_PUBLIC_URL", "", "Address that users see, with a path if there is one."),
     "from the request",

@@ -41,8 +41,11 @@ const RESERVED = new Map([
 
 type Server = { requestIP(request: Request): { address: string } | null; timeout(request: Request, s: number): void };
 
-/** Every address of the API. The body of this function is the list of them. */
-export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
+/**
+ * Every address of the API. The body of this function is the list of them. While `isLeaving`, each answer closes its
+ * connection.
+ */
+export function routes(gateway: Gateway, addresses: Addresses, isLeaving: () => boolean): AnyElysia {
   function network(server: Server | null, request: Request): () => string {
     return () => addresses.network(peerOf(server, request), request.headers);
   }
@@ -59,7 +62,7 @@ export function routes(gateway: Gateway, addresses: Addresses): AnyElysia {
   const app = new Elysia({ strictPath: true })
     .onRequest(({ request, set }) => {
       // So that those who publish have left the connections that the end of the drain would break.
-      if (gateway.draining) set.headers["Connection"] = "close";
+      if (isLeaving()) set.headers["Connection"] = "close";
       return beforeRouting(request);
     })
     .onError(({ error, request }) => answerError(gateway, request, pathOf(request), known(error, request)))

@@ -3,7 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { makeCertificate, type Pair, shownName } from "../setup/certificate.ts";
 import { Gateway, type GatewayOptions, publish, startGateway } from "../setup/gateway.ts";
+import { Http2Connection } from "../setup/http2.ts";
 import { program } from "../setup/programs.ts";
 import { type RedisServer, startRedis } from "../setup/redis.ts";
 import { call } from "./fixture.ts";
@@ -141,6 +143,36 @@ if (program("redis-server") !== null && process.platform === "linux") {
           expect(await gateway.stop()).toBe(0);
         } finally {
           await rm(dirname(config), { recursive: true });
+        }
+      },
+      PATIENCE_MS,
+    );
+
+    test(
+      "each takes a renewed certificate, and no stream is cut",
+      async () => {
+        const folder = await mkdtemp(join(tmpdir(), "service-socket-workers-"));
+        const files = { SOCKET_TLS_CERT: join(folder, "cert.pem"), SOCKET_TLS_KEY: join(folder, "key.pem") };
+        const install = ({ cert, key }: Pair): void => {
+          writeFileSync(files.SOCKET_TLS_CERT, cert);
+          writeFileSync(files.SOCKET_TLS_KEY, key, { mode: 0o600 });
+        };
+        try {
+          install(makeCertificate("first"));
+          await using gateway = await started(optionsOf(files));
+          using connection = new Http2Connection(gateway.url);
+          const { stream } = await connection.open("/channel/a/stream", { authorization: `key=${gateway.secret}` });
+          await stream.has("socket:live");
+          install(makeCertificate("second"));
+          gateway.signal("SIGHUP");
+          while (gateway.output.split("the certificate was renewed").length < 3) await gateway.wroteMore();
+          // Whichever worker has the connection.
+          for (let i = 0; i < 20; i++) expect(await shownName(gateway)).toBe("second");
+          expect(stream.closedWith).toBeNull();
+          expect(await gateway.stop()).toBe(0);
+          expect(stream.text).toContain('"reason":"drain"');
+        } finally {
+          await rm(folder, { recursive: true });
         }
       },
       PATIENCE_MS,

@@ -157,7 +157,7 @@ function told(text: string, { path, body }: Ask): readonly string[] {
 }
 
 test("every route has its cases", () => {
-  const app = routes({ settings: loadConfig() } as Gateway, {} as Addresses);
+  const app = routes({ settings: loadConfig() } as Gateway, {} as Addresses, () => false);
   const listed = app.routes.map(({ method, path }) => `${method} ${path}`);
   expect(listed.sort()).toEqual(Object.keys(CASES).sort());
 });

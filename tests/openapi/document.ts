@@ -39,7 +39,7 @@ export interface Document {
 }
 
 /** The document of the routes with all settings at their defaults; no server is needed for it. */
-const { routes: listed } = routes({ settings: loadConfig() } as Gateway, {} as Addresses);
+const { routes: listed } = routes({ settings: loadConfig() } as Gateway, {} as Addresses, () => false);
 export const DOCUMENT = JSON.parse(openApi(listed, null)) as Document;
 
 export interface Documented {

@@ -84,7 +84,8 @@ export class Gateway implements AsyncDisposable {
   constructor(folder: string, options: GatewayOptions = {}) {
     this.folder = folder;
     this.port = options.port ?? freePort();
-    this.url = `http://127.0.0.1:${this.port}`;
+    const scheme = options.settings?.["SOCKET_TLS_CERT"] === undefined ? "http" : "https";
+    this.url = `${scheme}://127.0.0.1:${this.port}`;
     this.#options = options;
   }
 
@@ -153,6 +154,11 @@ export class Gateway implements AsyncDisposable {
       if (isOver || ended === undefined) throw new Error(`The gateway did not say "${text}":\n${this.#output}`);
       await Promise.race([promise, ended]);
     }
+  }
+
+  /** Resolves at the next thing that it writes. */
+  wroteMore(): Promise<void> {
+    return this.#changed.promise;
   }
 
   /** Sends it a signal and waits for nothing. */
@@ -256,7 +262,8 @@ async function post<Data>(gateway: Gateway, path: string, body: unknown): Promis
 
 async function isReady(url: string): Promise<boolean> {
   try {
-    return (await fetch(`${url}/readyz`)).ok;
+    // What certificate it has is for others to look at.
+    return (await fetch(`${url}/readyz`, { tls: { rejectUnauthorized: false } })).ok;
   } catch {
     return false;
   }
