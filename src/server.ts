@@ -47,6 +47,8 @@ export interface RunningServer {
   readonly adminUrl: string | null;
   /** As it was at the start. */
   readonly apps: OpenedApps;
+  /** `SOCKET_DRAIN`, as it is after the last reload. */
+  readonly drainMs: number;
   /** The log that was given; it counts errors and never throws. */
   readonly log: Log;
   /**
@@ -222,6 +224,9 @@ async function listen(gateway: Gateway, { opened, descriptors, load, options }: 
       return admin.url;
     },
     apps: opened,
+    get drainMs() {
+      return gateway.settings.drainMs;
+    },
     log,
     reload: () => reload.now(),
     stop: () => (stopping ??= stop()),

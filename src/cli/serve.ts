@@ -83,7 +83,7 @@ async function serveHere(
   asked.onReload = () => void server.reload();
   serves(server);
   if (!signal.aborted) await once(signal, "abort");
-  const window = settings.drainMs === 0 ? "at once" : `over ${showDuration(settings.drainMs)}`;
+  const window = server.drainMs === 0 ? "at once" : `over ${showDuration(server.drainMs)}`;
   log("info", `stopping: streams end ${window}; a second signal ends the process without waiting`, {
     signal: signal.reason as string,
   });
