@@ -47,14 +47,16 @@ export interface Selection {
   readonly key: string;
 }
 
+/** Shared: most selections have no pattern, and there are as many as streams. */
+const NONE: readonly string[] = [];
+
 /** Sorts and deduplicates names and patterns, which must be valid already. */
 export function selectionOf(names: readonly string[]): Selection {
   const unique = [...new Set(names)].sort();
-  return {
-    channels: unique.filter((name) => !name.includes("*")),
-    patterns: unique.filter((name) => name.includes("*")),
-    key: unique.join(" "), // a space can stand in no name
-  };
+  const key = unique.join(" "); // a space can stand in no name
+  const patterns = unique.filter((name) => name.includes("*"));
+  if (patterns.length === 0) return { channels: unique, patterns: NONE, key };
+  return { channels: unique.filter((name) => !name.includes("*")), patterns, key };
 }
 
 /** Whether a message on `channel` belongs to the selection. */

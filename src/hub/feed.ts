@@ -79,8 +79,6 @@ export class Feed {
   readonly selection: Selection;
   readonly format: Format;
   readonly subscribers = new Set<Subscriber>();
-  /** Reads under way, by position: who stands at the same place shares one. */
-  readonly reads = new Map<string, Promise<FramedPage>>();
   floor: Position | null = null;
   /** The feed is complete up to here, in the epoch of `floor`. */
   through = 0;
@@ -96,6 +94,7 @@ export class Feed {
   #sent = 0;
   #deliveredAtMs = 0;
   #batch: Batch | null = null;
+  #reads: Map<string, Promise<FramedPage>> | null = null;
 
   constructor(app: AppId, selection: Selection, format: Format, budget: LogBudget, sent = new Sent()) {
     this.app = app;
@@ -103,6 +102,11 @@ export class Feed {
     this.format = format;
     this.#budget = budget;
     this.sent = sent;
+  }
+
+  /** Reads under way, by position: who stands at the same place shares one. Most feeds never read. */
+  get reads(): Map<string, Promise<FramedPage>> {
+    return (this.#reads ??= new Map());
   }
 
   /** From `at` on everything is delivered. What came before the answer is in the log already. */
@@ -119,7 +123,7 @@ export class Feed {
     this.#batch = null;
     this.#sent = 0;
     this.#keep([]);
-    this.reads.clear();
+    this.#reads = null;
     for (const subscriber of this.subscribers) {
       subscriber.live = false;
       subscriber.page = null;

@@ -361,7 +361,7 @@ export class Hub implements Listener {
   }
 }
 
-/** Streams of one selection and format share a feed. */
+/** Streams of one selection and format share a feed. No selection's key begins with a space, and most are shared text. */
 function keyOf(selection: Selection, format: Format): string {
-  return `${format} ${selection.key}`;
+  return format === "plain" ? selection.key : ` ${selection.key}`;
 }

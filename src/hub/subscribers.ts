@@ -3,7 +3,8 @@ import { Patterns } from "./patterns.ts";
 
 /** What listens to a channel by its name. */
 interface Named {
-  readonly feeds: Set<Feed>;
+  /** A set of one takes 300 bytes, and most channels have one. */
+  feeds: Feed | Set<Feed>;
   /** Counted here, so that a publish need not add up as many feeds as there are different selections. */
   streams: number;
 }
@@ -17,8 +18,9 @@ export class Subscribers {
   add(feed: Feed): void {
     for (const channel of feed.selection.channels) {
       const named = this.#named.get(channel);
-      if (named === undefined) this.#named.set(channel, { feeds: new Set([feed]), streams: 0 });
-      else named.feeds.add(feed);
+      if (named === undefined) this.#named.set(channel, { feeds: feed, streams: 0 });
+      else if (named.feeds instanceof Set) named.feeds.add(feed);
+      else named.feeds = new Set([named.feeds, feed]);
     }
     for (const pattern of feed.selection.patterns) this.#patterns.add(pattern, feed);
   }
@@ -27,7 +29,9 @@ export class Subscribers {
   remove(feed: Feed): void {
     for (const channel of feed.selection.channels) {
       const named = this.#named.get(channel);
-      if (named?.feeds.delete(feed) === true && named.feeds.size === 0) this.#named.delete(channel);
+      if (named === undefined) continue;
+      if (named.feeds instanceof Set) named.feeds.delete(feed);
+      if (named.feeds === feed || (named.feeds instanceof Set && named.feeds.size === 0)) this.#named.delete(channel);
     }
     for (const pattern of feed.selection.patterns) this.#patterns.remove(pattern, feed);
   }
@@ -45,7 +49,8 @@ export class Subscribers {
   /** Calls for each feed whose selection holds the channel; a feed whose selection matches twice may come twice. */
   visit(channel: string, call: (feed: Feed) => void): void {
     const named = this.#named.get(channel);
-    if (named !== undefined) for (const feed of named.feeds) call(feed);
+    if (named?.feeds instanceof Set) for (const feed of named.feeds) call(feed);
+    else if (named !== undefined) call(named.feeds);
     if (!this.#patterns.empty) this.#patterns.visit(channel, call);
   }
 

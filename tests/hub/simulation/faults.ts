@@ -252,8 +252,8 @@ export const FAULTS: readonly Fault[] = [
     edits: [
       {
         file: FEED,
-        find: "    this.floor = null;\n    this.#batch = null;\n    this.#sent = 0;\n    this.#keep([]);\n    this.reads.clear();\n",
-        replace: "    this.floor = null;\n    this.#sent = 0;\n    this.#keep([]);\n    this.reads.clear();\n",
+        find: "    this.floor = null;\n    this.#batch = null;\n    this.#sent = 0;\n    this.#keep([]);\n    this.#reads = null;\n",
+        replace: "    this.floor = null;\n    this.#sent = 0;\n    this.#keep([]);\n    this.#reads = null;\n",
       },
     ],
     weather: {
